@@ -1,0 +1,73 @@
+"""Everything batcher raises, sorted by what the caller does next.
+
+BatcherError
+├── InputError           fix the command, job file, input or ledger; nothing was sent (exit 2)
+├── Interrupted          a signal stopped the run; the same command resumes (exit 3)
+├── CarrierRefused       a person has to look: credentials, permission, configuration (exit 5)
+├── CarrierUnavailable   try again later; the same command resumes (exit 6)
+├── StorageFailed        the disk is full or failing; the same command resumes (exit 6)
+├── LockHeld             another run holds the output folder (exit 7)
+├── NotSent              the request provably never reached the carrier: send it again
+├── OutcomeUnknown       the request may have been executed: ask before repeating it
+└── ProtocolError        an answer that is not what the carrier's documents describe
+
+A bad row is data, not an exception: it becomes a reject.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BatcherError(Exception):
+    """The root: any of ours. `exit_code` is what the command ends with when nobody handles it."""
+
+    exit_code: ClassVar[int] = 70
+
+
+class InputError(BatcherError):
+    """The command, job file, input file or ledger is refused before anything was sent."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class Interrupted(BatcherError):
+    """A signal asked us to stop; the ledger is true and the same command resumes."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class CarrierRefused(BatcherError):
+    """The carrier refuses us as a whole (401, 403, wrong path): repeating will not help."""
+
+    exit_code: ClassVar[int] = 5
+
+
+class CarrierUnavailable(BatcherError):
+    """The carrier cannot be reached, or limits us without end."""
+
+    exit_code: ClassVar[int] = 6
+
+
+class StorageFailed(BatcherError):
+    """What has to be on disk could not be written there."""
+
+    exit_code: ClassVar[int] = 6
+
+
+class LockHeld(BatcherError):
+    """Another process runs in this output folder; the message names it."""
+
+    exit_code: ClassVar[int] = 7
+
+
+class NotSent(BatcherError):
+    """No byte of the request reached the carrier (DNS, refused, TLS, connect timeout)."""
+
+
+class OutcomeUnknown(BatcherError):
+    """The request left and no readable answer came back: it may have been executed."""
+
+
+class ProtocolError(BatcherError):
+    """An answer could not be read: not XML, a doctype, another root, too large."""
