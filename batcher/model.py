@@ -197,5 +197,5 @@ class Operation:
     required: tuple[str, ...] = ()
     #: (values of one row by setting) -> (setting, why) when they contradict one another
     agree: Callable[[Mapping[str, str]], tuple[str, str] | None] | None = None
-    #: (TN, values of one row) -> it would forward to itself
-    forwards_to_itself: Callable[[int, Mapping[str, str]], bool] | None = None
+    #: settings whose value may be a TN that calls go to: one that equals its own row's TN is a loop
+    destinations: tuple[str, ...] = ()

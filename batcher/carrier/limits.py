@@ -1,0 +1,188 @@
+"""The carrier's rate limit: one gate that every request of an account passes, and how long a 429 shuts it.
+
+It knows slots, ranks and pauses. What is sent, and how the rate follows the 429s, is left to others.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+import anyio
+
+#: Who goes first: look-ups of doubtful chunks, then posts, then polls.
+LOOK_UP, POST, POLL = range(3)
+
+#: Slots that may be caught up after the event loop stood still.
+MAX_LATE_SLOTS = 2
+#: Longest single sleep, so that a rate or pause that changed is noticed, in seconds.
+MAX_SLEEP_SECONDS = 1.0
+#: Shortest and longest wait after a 429 that says when to come back, in seconds.
+MIN_RESET_SECONDS, MAX_RESET_SECONDS = 0.05, 300.0
+#: Longest wait after a 429 that does not, in seconds.
+MAX_BLIND_SECONDS = 60.0
+
+_SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,6})?")
+
+
+class _Waiter:
+    """One task in the queue; `called` is set when it got a slot or is to keep the time."""
+
+    __slots__ = ("called", "granted")
+
+    def __init__(self) -> None:
+        self.called = anyio.Event()
+        self.granted = False
+
+
+class Gate:
+    """Lets requests through one by one, 1/rate apart (GCRA with burst 1, https://en.wikipedia.org/wiki/GCRA).
+
+    The first task of the queue keeps the time for all: it sleeps to the next slot and then looks
+    again who is first. So nothing is reserved ahead, a pause holds those who already wait, and
+    twenty thousand waiting polls cost one timer.
+    """
+
+    def __init__(
+        self,
+        requests_per_second: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._interval = 1 / requests_per_second
+        self._next_slot = -math.inf
+        self._paused_until = -math.inf
+        # Ordered dicts, not deques: a cancelled poll is taken out of the middle at once.
+        self._queues: tuple[OrderedDict[_Waiter, None], ...] = (OrderedDict(), OrderedDict(), OrderedDict())
+        self._keeper: _Waiter | None = None
+        #: requests let through so far
+        self.granted = 0
+        #: pauses asked for so far
+        self.throttled = 0
+
+    @property
+    def requests_per_second(self) -> float:
+        """The rate; a new one is noticed within a second."""
+        return 1 / self._interval
+
+    @requests_per_second.setter
+    def requests_per_second(self, rate: float) -> None:
+        self._interval = 1 / rate
+        self._next_slot = min(self._next_slot, self._clock() + self._interval)
+
+    def pause(self, until: float) -> None:
+        """Let nobody through before `until` (time of the gate's clock); never shortens a pause."""
+        self.throttled += 1
+        self._paused_until = max(self._paused_until, until)
+
+    def paused_seconds(self) -> float:
+        """Seconds that the present pause still lasts; 0 when there is none."""
+        return max(0.0, self._paused_until - self._clock())
+
+    async def take(self, rank: int) -> None:
+        """Wait for a slot: LOOK_UP before POST before POLL, first come, first served inside a rank."""
+        if self._first() is None:
+            # What nobody waited for is not saved up: idle time earns no burst.
+            self._next_slot = max(self._next_slot, self._clock())
+        waiter = _Waiter()
+        self._queues[rank][waiter] = None
+        try:
+            if self._keeper is not None:
+                await waiter.called.wait()
+            if not waiter.granted:
+                self._keeper = waiter
+                await self._keep_time(waiter)
+        except BaseException:
+            self._leave(waiter, rank)
+            raise
+        finally:
+            if self._keeper is waiter:
+                self._hand_over()
+
+    async def _keep_time(self, keeper: _Waiter) -> None:
+        """Grant slot after slot to whoever is first, until it is the keeper's own turn."""
+        while not keeper.granted:
+            seconds = max(self._next_slot, self._paused_until) - self._clock()
+            if seconds > 0:
+                await self._sleep(min(seconds, MAX_SLEEP_SECONDS))
+            else:
+                self._grant()
+
+    def _grant(self) -> None:
+        # The slot is counted from when it was due, not from when the timer woke up: else every
+        # overshoot is lost for ever. Only what a stall made very late is forfeited.
+        due = max(self._next_slot, self._paused_until, self._clock() - MAX_LATE_SLOTS * self._interval)
+        self._next_slot = due + self._interval
+        self.granted += 1
+        queue = next(queue for queue in self._queues if queue)
+        waiter, _ = queue.popitem(last=False)
+        waiter.granted = True
+        waiter.called.set()
+
+    def _leave(self, waiter: _Waiter, rank: int) -> None:
+        """Take a cancelled task out of the queue; a slot it got but cannot use goes to the next."""
+        self._queues[rank].pop(waiter, None)
+        if waiter.granted:
+            self._next_slot -= self._interval
+            self.granted -= 1
+
+    def _hand_over(self) -> None:
+        self._keeper = self._first()
+        if self._keeper is not None:
+            self._keeper.called.set()
+
+    def _first(self) -> _Waiter | None:
+        return next((next(iter(queue)) for queue in self._queues if queue), None)
+
+
+def reset_seconds(
+    headers: Mapping[str, str],
+    *,
+    now: float,
+    misses: int,
+    random: Callable[[], float] = random.random,
+) -> float:
+    """Seconds to wait after a 429.
+
+    `headers` have names in lower case, `now` is the wall clock (epoch seconds), `misses` the number
+    of 429s in a row before this one that did not say when to come back. `Retry-After` (seconds or
+    date) counts before `X-RateLimit-Reset` (epoch seconds; above 1e11 milliseconds). Times are
+    compared with the answer's own `Date`, since our clock may be wrong.
+    """
+    sent = _date(headers.get("date", ""))
+    seconds = _stated_seconds(headers, now if sent is None else sent)
+    if seconds is None:
+        return max(MIN_RESET_SECONDS, random() * min(MAX_BLIND_SECONDS, 2.0 ** min(misses, 16)))
+    seconds = min(max(seconds, MIN_RESET_SECONDS), MAX_RESET_SECONDS)
+    return seconds + random() * min(1.0, 0.1 * seconds)
+
+
+def _stated_seconds(headers: Mapping[str, str], now: float) -> float | None:
+    retry_after = headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(retry_after):
+        return float(retry_after)
+    if (when := _date(retry_after)) is not None:
+        return when - now
+    reset = headers.get("x-ratelimit-reset", "").strip()
+    if not _SECONDS.fullmatch(reset):
+        return None
+    at = float(reset)
+    return (at / 1000 if at > 1e11 else at) - now
+
+
+def _date(text: str) -> float | None:
+    try:
+        parsed = parsedate_to_datetime(text)
+        # An HTTP date is GMT even where it names no zone (asctime form).
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None

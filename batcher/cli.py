@@ -1,0 +1,489 @@
+"""The command line: words in, one of the engine's functions called, words and an exit code out.
+
+Only click and the standard library are imported here at the top: `--help` must not wait for pandas.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from batcher import __version__
+from batcher.errors import BatcherError, CarrierRefused, CarrierUnavailable, InputError, Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from batcher.engine.folder import RunFolder
+    from batcher.engine.job import Job
+    from batcher.engine.run import Way
+
+_Command = TypeVar("_Command", bound=click.Command)
+#: The account of a simulated run that names none.
+_SIMULATED_ACCOUNT = "9900012"
+
+
+class _Group(click.Group):
+    """Says what it can do in the order of use, not of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # ruff: ignore[unused-method-argument]
+        return list(self.commands)
+
+
+def _examples(*lines: str) -> Callable[[_Command], _Command]:
+    """Put examples above everything else that a command's help says."""
+
+    def add(command: _Command) -> _Command:
+        shown = "\n".join(f"  {line}" for line in lines)
+        command.help = f"\b\nExamples:\n{shown}\n\n{command.help or ''}"
+        return command
+
+    return add
+
+
+@_examples("batcher check jobs/nightly_failover.toml", "batcher run jobs/nightly_failover.toml --simulate")
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="batcher")
+def cli() -> None:
+    """Change telephone numbers in bulk at Bandwidth: CSV or Parquet in, orders out, one result per row back.
+
+    Exit codes: 0 done, 1 some rows failed or were rejected, 2 refused before anything was sent, 3 interrupted,
+    4 not all is known yet, 5 a person has to look, 6 try again later, 7 another run is under way, 70 a bug.
+    """
+
+
+def _job_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.argument("job", type=click.Path(path_type=Path), metavar="JOB"),
+        click.option("--operation", metavar="NAME", help="Without a job file: what to do; JOB is then the input."),
+        click.option(
+            "--set", "constants", multiple=True, metavar="KEY=VALUE", help="With --operation: a value for every row."
+        ),
+        click.option(
+            "--column", "columns", multiple=True, metavar="KEY=COLUMN", help="With --operation: a value from a column."
+        ),
+        click.option("--tn", metavar="COLUMN", help="Column of the TN, as [input] tn."),
+        click.option("--output", metavar="FOLDER", help="Where the runs go, as [output] path."),
+        click.option("--api", type=click.Choice(["v1", "v2"]), help="API version, as [carrier] api."),
+        _LOG_FORMAT,
+        _VERBOSE,
+        _QUIET,
+        _JSON,
+    )[::-1]:
+        command = option(command)
+    return command
+
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the object of summary.json.")
+_LOG_FORMAT = click.option(
+    "--log-format",
+    type=click.Choice(["console", "json"]),
+    envvar="BATCHER_LOG_FORMAT",
+    default="console",
+    show_default=True,
+)
+_VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Log more.")
+_QUIET = click.option("-q", "--quiet", is_flag=True, help="Log warnings only.")
+
+
+@_examples("batcher check jobs/nightly_failover.toml", "batcher check --operation tn-options --set sms=on numbers.csv")
+@cli.command()
+@_job_options
+def check(job: Path, as_json: bool, **words: Any) -> None:
+    """Read, judge and plan; say what would be sent. Nothing is sent, and no credentials are needed."""
+    _configure_logs(words)
+    from batcher.engine import run as engine
+
+    loaded = _load(job, words)
+    way = _way(loaded, simulate=True)
+    summary = engine.check(loaded, way)
+    if as_json:
+        _print_json(summary)
+    else:
+        click.echo(_check_text(summary), nl=False)
+    sys.exit(summary["exit_code"])
+
+
+@_examples(
+    "batcher run jobs/nightly_failover.toml --simulate", "batcher run /etc/batcher/nightly.toml --log-format json"
+)
+@cli.command()
+@_job_options
+@click.option("--simulate", is_flag=True, help="Send to the built-in simulator, over real HTTP on this machine.")
+@click.option("--yes", is_flag=True, help="Do not ask before sending to the real carrier.")
+@click.option("--again", is_flag=True, help="Send even what a finished run has sent already.")
+@click.option("--stale", is_flag=True, help="Send also what is older than limits.max_age.")
+@click.option("--wait", metavar="DURATION", help="Wait for open orders at most so long (90s, 15m, 6h); then exit 4.")
+def run(
+    job: Path, as_json: bool, simulate: bool, yes: bool, again: bool, stale: bool, wait: str | None, **words: Any
+) -> None:
+    """Check, send, wait for the orders, report. The same command again resumes after a crash."""
+    bar = _configure_logs(words)
+    from batcher.engine import run as engine
+    from batcher.engine.job import seconds_of
+
+    loaded = _load(job, words)
+    try:
+        wait_seconds = None if wait is None else seconds_of(wait)
+    except ValueError as error:
+        raise InputError(f"--wait: {error}.") from error
+    way = _way(loaded, simulate=simulate)
+    ask = not (simulate or yes) and sys.stdin.isatty() and sys.stderr.isatty()
+    options = engine.Options(again=again, stale=stale, wait_seconds=wait_seconds, confirm=_confirm if ask else None)
+    summary = engine.run(loaded, way, options, bar)
+    if as_json:
+        _print_json(summary)
+    else:
+        click.echo(_run_text(summary), nl=False)
+    sys.exit(summary["exit_code"])
+
+
+@_examples("batcher status jobs/nightly_failover.toml", "batcher status jobs/nightly_failover.toml --json")
+@cli.command()
+@click.argument("job", type=click.Path(path_type=Path))
+@click.option("--output", metavar="FOLDER", help="Where the runs are, as [output] path.")
+@_JSON
+def status(job: Path, output: str | None, as_json: bool) -> None:
+    """Show the runs of a job: their chunks by state, and what to do next."""
+    from batcher.engine.folder import run_folders
+    from batcher.engine.status import standing
+
+    folder = Path(output).resolve() if output else _output_of(job)
+    runs = [standing(found, job) for found in run_folders(folder)]
+    if as_json:
+        _print_json(runs)
+        return
+    if not runs:
+        click.echo(f"{folder}: no run yet.\nnext: batcher run {job}")
+    for entry in runs:
+        chunks = ", ".join(f"{count} {state}" for state, count in entry["chunks"].items()) or "nothing planned"
+        click.echo(f"{entry['run']}  {entry['state']}  {entry['rows']:,} rows  chunks: {chunks}")
+        for parked in entry["parked"]:
+            click.echo(f"    chunk {parked['chunk']}: {parked['why']}")
+        if entry["next"]:
+            click.echo(f"    next: {entry['next']}")
+
+
+@_examples(
+    "batcher report jobs/nightly_failover.toml",
+    "batcher report jobs/nightly_failover.toml --run 20261120T020000Z-4f2a9c",
+)
+@cli.command()
+@click.argument("job", type=click.Path(path_type=Path))
+@click.option("--run", "run_id", metavar="ID", help="Which run; the newest when left out.")
+@_JSON
+def report(job: Path, run_id: str | None, as_json: bool) -> None:
+    """Write the reports of a run again from its ledger."""
+    _configure_logs({"quiet": True})
+    from batcher.engine import run as engine
+
+    summary = engine.report(_load(job, {}), run_id)
+    if as_json:
+        _print_json(summary)
+    else:
+        click.echo(_run_text(summary), nl=False)
+
+
+@_examples("batcher resolve jobs/nightly_failover.toml 3", "batcher resolve jobs/nightly_failover.toml 3 --not-sent")
+@cli.command()
+@click.argument("job", type=click.Path(path_type=Path))
+@click.argument("chunk", type=int)
+@click.option("--run", "run_id", metavar="ID", help="Which run; the newest when left out.")
+@click.option("--order", "order_id", metavar="ID", help="It is this order at the carrier.")
+@click.option("--not-sent", is_flag=True, help="It never reached the carrier: send it again.")
+def resolve(job: Path, chunk: int, run_id: str | None, order_id: str | None, not_sent: bool) -> None:
+    """Show what is known of a parked chunk; decide it with --order or --not-sent."""
+    from batcher.engine import status as standing
+
+    if order_id and not_sent:
+        raise InputError("--order and --not-sent contradict each other.")
+    click.echo(standing.resolve(_output_of(job), run_id, chunk, order_id=order_id, not_sent=not_sent), nl=False)
+    if order_id or not_sent:
+        click.echo(f"next: batcher run {job}")
+
+
+@_examples("batcher operations", "batcher operations tn-options")
+@cli.command()
+@click.argument("name", required=False)
+def operations(name: str | None) -> None:
+    """List what there is, or the settings, columns and limits of one operation."""
+    from batcher import operations as registry
+
+    if name is None:
+        for known in registry.names():
+            click.echo(f"{known:<20} {registry.get(known).summary}")
+        return
+    operation = registry.get(name)
+    click.echo(f"{operation.name}: {operation.summary}\n")
+    click.echo(f"conversation: {type(operation.talk).__name__.lower()}")
+    click.echo(f"a row is named by: {', '.join(operation.key)}")
+    click.echo(f"path: {', '.join(f'{api} {path}' for api, path in operation.path.items())}")
+    click.echo(f"rows in one request: at most {operation.max_rows(operation.settings.model_construct()):,}")
+    click.echo('\nsettings (a value for every row, or { column = "…" }):')
+    for key, field in operation.settings.model_fields.items():
+        marks = [
+            word
+            for word, keys in (
+                ("required", operation.required),
+                ("secret", operation.secret),
+                ("holds for a whole order", operation.envelope),
+                ("option", operation.options),
+            )
+            if key in keys
+        ]
+        click.echo(f"  {key:<26} {field.description or ''}{' (' + ', '.join(marks) + ')' if marks else ''}")
+
+
+@_examples("batcher new nightly_failover", "batcher new check_then_options")
+@cli.command()
+@click.argument("name", required=False)
+def new(name: str | None) -> None:
+    """Copy a job file and its sample here, never over a file that is there."""
+    from batcher import shipped
+
+    if name is None:
+        click.echo("\n".join(shipped.names()))
+        return
+    for path in shipped.copy(name, Path()):
+        click.echo(f"wrote {path}")
+    click.echo(f"next: batcher check jobs/{name}.toml")
+
+
+@_examples(
+    "batcher simulate --port 8080", "batcher simulate --account account.toml --faults faults.toml --rate-limit 10"
+)
+@cli.command()
+@click.option("--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="0: any free one.")
+@click.option("--account", type=click.Path(path_type=Path), help="What the account holds (docs/simulator.md).")
+@click.option("--faults", type=click.Path(path_type=Path), help="Which requests go wrong, and how (docs/simulator.md).")
+@click.option("--latency", type=click.FloatRange(0), default=0.0, help="Seconds before each answer.")
+@click.option(
+    "--rate-limit", type=click.FloatRange(0, min_open=True), help="Requests per second before it answers 429."
+)
+def simulate(port: int, account: Path | None, faults: Path | None, latency: float, rate_limit: float | None) -> None:
+    """Run the carrier's API on this machine, for trials and for other programs."""
+    import anyio
+
+    from batcher.simulator import Account, create_app, read_account, read_faults, serve
+
+    app = create_app(
+        read_account(account) if account else Account(),
+        faults=read_faults(faults) if faults else (),
+        latency=latency,
+        rate_limit=rate_limit,
+    )
+
+    async def forever() -> None:
+        async with serve(app, port=port) as address:
+            click.echo(f"simulator at {address} (api/v1, api/v2); Ctrl-C ends it")
+            sys.stdout.flush()
+            await anyio.sleep_forever()
+
+    try:
+        anyio.run(forever)
+    except KeyboardInterrupt:
+        click.echo("simulator ended", err=True)
+    except OSError as error:
+        raise InputError(f"port {port}: {error.strerror or error}. Choose another --port.") from error
+
+
+# ── what the commands share ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _load(job: Path, words: Mapping[str, Any]) -> Job:
+    from batcher.engine.job import job_from, read_job
+
+    if not words.get("operation"):
+        for word in ("constants", "columns", "tn", "api"):
+            if words.get(word):
+                raise InputError(
+                    f"--{'set' if word == 'constants' else word.rstrip('s')} goes with --operation; a job file says it itself."
+                )
+        loaded = read_job(job)
+        if words.get("output"):
+            from dataclasses import replace
+
+            loaded = replace(loaded, output_path=Path(words["output"]).resolve())
+        return loaded
+    settings: dict[str, Any] = dict(_pair(word, "--set") for word in words["constants"])
+    settings |= {key: {"column": column} for key, column in (_pair(word, "--column") for word in words["columns"])}
+    tables: dict[str, Any] = {
+        "input": {"path": str(job)} | ({"tn": words["tn"]} if words["tn"] else {}),
+        "carrier": {"api": words["api"]} if words["api"] else {},
+        "output": {"path": words["output"] or f"out/{words['operation']}"},
+        "step": [{"operation": words["operation"], **settings}],
+    }
+    return job_from(tables, folder=Path.cwd())
+
+
+def _pair(word: str, option: str) -> tuple[str, Any]:
+    key, equals, value = word.partition("=")
+    if not (key and equals and value):
+        raise InputError(f'{option} "{word}": write {option} key=value.')
+    return key, {"true": True, "false": False}.get(value, value) if option == "--set" else value
+
+
+def _output_of(job: Path) -> Path:
+    return _load(job, {}).output_path
+
+
+def _way(job: Job, *, simulate: bool) -> Way:
+    """How the carrier is reached; InputError when account or credentials are missing."""
+    from batcher.carrier.auth import Authorization, Basic, Secret, basic_auth_warning, credentials_from, unknown_variables
+    from batcher.carrier.client import check_base_url, default_base_url
+    from batcher.engine.run import Way
+
+    account_id = job.carrier.account_id or os.environ.get("BATCHER_ACCOUNT_ID")
+    if simulate:
+        return Way(
+            account_id or _SIMULATED_ACCOUNT,
+            "simulator",
+            Authorization(Basic("simulator", Secret("simulator"))),
+            lambda folder: _simulated(folder, job.carrier.api),
+        )
+    if not account_id:
+        raise InputError(f"{job.path or 'command line'}: no account: set [carrier] account_id or BATCHER_ACCOUNT_ID.")
+    for unknown in unknown_variables(os.environ):
+        click.echo(f"warning: {unknown}", err=True)
+    warnings: list[str] = []
+    credentials = credentials_from(os.environ, warnings=warnings)
+    if isinstance(credentials, Basic):
+        import datetime as dt
+
+        warnings.append(basic_auth_warning(dt.datetime.now(dt.UTC).date()))
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+    url = job.carrier.base_url or os.environ.get("BATCHER_BASE_URL") or default_base_url(job.carrier.api)
+    base_url = check_base_url(url, job.carrier.api)
+    return Way(account_id, base_url, Authorization(credentials), lambda _folder: _given(base_url))
+
+
+@asynccontextmanager
+async def _given(base_url: str) -> AsyncGenerator[str]:
+    yield base_url
+
+
+@asynccontextmanager
+async def _simulated(folder: RunFolder, api: str) -> AsyncGenerator[str]:
+    """The built-in simulator; its journal stays in the run folder, so that a killed trial can be resumed."""
+    from batcher.simulator import Account, create_app, serve
+
+    app = create_app(Account(journal=folder.path / "simulator.jsonl"))
+    async with serve(app) as address:
+        yield f"{address}/api/{api}"
+
+
+def _configure_logs(words: Mapping[str, Any]) -> Any:
+    """Logs and bar on stderr; gives the bar."""
+    from batcher.logs import configure
+    from batcher.progress import Bar, TqdmStream
+
+    colors = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    level = "debug" if words.get("verbose") else "warning" if words.get("quiet") else "info"
+    configure(
+        TqdmStream(sys.stderr), json=words.get("log_format") == "json", level=level, colors=colors, secrets=_secrets()
+    )
+    return Bar(sys.stderr)
+
+
+def _secrets() -> list[str]:
+    names = ("BATCHER_CLIENT_SECRET", "BATCHER_PASSWORD", "BATCHER_TOKEN")
+    return [os.environ[name] for name in names if os.environ.get(name)]
+
+
+def _confirm(waiting: Mapping[str, Any]) -> bool:
+    if not waiting["rows"]:
+        return True
+    click.echo(
+        f"{waiting['job']}: {' + '.join(waiting['operations'])} for {waiting['rows']:,} rows in {waiting['orders']:,} orders\n"
+        f"  to account {waiting['account_id']} at {waiting['base_url']}",
+        err=True,
+    )
+    return click.confirm("Send?", default=False, err=True)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2))
+
+
+def _run_text(summary: Mapping[str, Any]) -> str:
+    from batcher.engine.report import summary_text
+
+    if "already_done" in summary:
+        head = f"Already done at {summary['already_done']}; nothing was sent. Use --again to send it again.\n\n"
+    else:
+        head = ""
+    folder = Path(summary["folder"])
+    files = "".join(
+        f"  {path}\n" for path in sorted(folder.iterdir()) if path.suffix in {".csv", ".parquet", ".json", ".txt"}
+    )
+    return f"{head}{summary_text(summary)}\n{files}"
+
+
+def _check_text(summary: Mapping[str, Any]) -> str:
+    total = max(summary["rows"], 1)
+    lines = [f"{summary['input']}: {summary['rows']:,} rows"]
+    for status_name, count in summary["statuses"].items():
+        if count:
+            word = "to be sent" if status_name == "pending" else status_name
+            lines.append(f"  {word:<12} {count:>12,}  {100 * count / total:6.2f} %")
+    lines += [f"    {count:>12,}  {code}" for code, count in summary["codes"].items()]
+    lines.append(
+        f"{' + '.join(summary['operations'])}: {summary['planned_orders']:,} orders"
+        f" for step 1, about {summary['planned_seconds']:,.0f} s at the given rate"
+    )
+    if summary["first_rejects"]:
+        from batcher.logs import visible
+
+        lines.append(f"first rejects (all: {summary['folder']}):")
+        lines += [
+            f'  row {row}: "{visible(cell[:60])}" {code}: {text}' for row, cell, code, text in summary["first_rejects"]
+        ]
+    lines.append("nothing was sent")
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and end the process with its exit code."""
+    os.umask(0o077)
+    code = 0
+    try:
+        cli.main(args=list(arguments) if arguments is not None else None, prog_name="batcher", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.Abort:
+        click.echo("Stopped. The same command goes on.", err=True)
+        code = Interrupted.exit_code
+    except KeyboardInterrupt:
+        click.echo("Stopped; nothing is lost. The same command goes on.", err=True)
+        code = Interrupted.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = InputError.exit_code
+    except BatcherError as error:
+        click.echo(_told(error), err=True)
+        code = error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 1
+    except Exception:  # noqa: BLE001 - the one place where a bug is told instead of a traceback thrown
+        import structlog
+
+        structlog.get_logger().critical("a bug in batcher; the same command goes on where it was", exc_info=True)
+        code = BatcherError.exit_code
+    sys.exit(code)
+
+
+def _told(error: BatcherError) -> str:
+    from batcher.logs import Redactor, visible
+
+    lines = Redactor(_secrets()).text(str(error)).split("\n")
+    prefix = {CarrierRefused: "stopped: ", CarrierUnavailable: "stopped: "}.get(type(error), "")
+    return prefix + "\n".join(map(visible, lines))

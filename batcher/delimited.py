@@ -1,0 +1,91 @@
+"""Rows of a CSV file as text, none lost and none shifted: what pyarrow's reader needs around it for that.
+
+Reads a handle that `table` has opened and whose bytes `scan` has seen.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+from numpy.typing import NDArray
+
+from batcher.scan import Refuse
+
+#: How much of a malformed line is kept, in characters.
+MAX_MALFORMED_TEXT = 1_000
+_BLOCK_BYTES = 1024 * 1024
+
+#: number of a malformed row, from 1, and its line
+_Skipped = deque[tuple[int, str]]
+
+
+def read_text(
+    file: BinaryIO, delimiter: str, columns: Sequence[str], refuse: Refuse
+) -> Iterator[tuple[pa.RecordBatch, NDArray[np.bool_]]]:
+    """All rows in order, a block of the file at a time, and which of them are malformed (see `table.Batch`)."""
+    # pyarrow can only skip a ragged row. Its number counts the rows that are not blank, from the header on, and says
+    # where the row goes back. Blocks are read ahead, so rows of the next block may be waiting already.
+    skipped: _Skipped = deque()
+
+    def skip(row: pacsv.InvalidRow) -> str:
+        skipped.append((row.number - 1, row.text[:MAX_MALFORMED_TEXT]))
+        return "skip"
+
+    reader = pacsv.open_csv(
+        _WholeLineEnds(file),
+        read_options=pacsv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
+        parse_options=pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=skip),
+        convert_options=pacsv.ConvertOptions(
+            column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
+        ),
+    )
+    if reader.schema.names != list(columns):
+        raise refuse("PARSE_ERROR", "its header can be read in two ways", "Name the columns in plain words")
+    start = 1
+    for frame in reader:
+        woven, malformed = _weave(frame, start, skipped)
+        start += woven.num_rows
+        yield woven, malformed
+    yield _weave(pa.RecordBatch.from_pylist([], reader.schema), start, skipped)
+
+
+class _WholeLineEnds:
+    """A file whose blocks never end between CR and LF: pyarrow drops such an LF, inside quoted cells too."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int) -> bytes:
+        block = self._file.read(size)
+        if block.endswith(b"\r") and (after := self._file.read(1)):
+            is_pair = after == b"\n" and len(block) > 1
+            self._file.seek(-2 if is_pair else -1, os.SEEK_CUR)
+            return block[:-1] if is_pair else block
+        return block
+
+
+def _weave(frame: pa.RecordBatch, start: int, skipped: _Skipped) -> tuple[pa.RecordBatch, NDArray[np.bool_]]:
+    """Put the skipped rows that belong here back into their places; `start` is the number of the first row."""
+    places: list[int] = []
+    texts: list[str] = []
+    while skipped and skipped[0][0] <= start + frame.num_rows + len(places):
+        number, text = skipped.popleft()
+        places.append(number - start)
+        texts.append(text)
+    malformed = np.zeros(frame.num_rows + len(places), bool)
+    if not places:
+        return frame, malformed
+    malformed[places] = True
+    rows = pa.array(np.cumsum(~malformed) - 1, mask=malformed)
+    columns = [column.take(rows).fill_null("") for column in frame.columns]
+    columns[0] = pc.replace_with_mask(columns[0], pa.array(malformed), pa.array(texts))
+    return pa.RecordBatch.from_arrays(columns, frame.schema.names), malformed

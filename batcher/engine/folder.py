@@ -1,0 +1,101 @@
+"""The folders of a run: where its files lie, which runs there are, and the lock that only one process holds."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from batcher.errors import InputError, LockHeld
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """`<output>/<run id>/`: everything of one run."""
+
+    path: Path
+
+    @property
+    def run_id(self) -> str:
+        return self.path.name
+
+    @property
+    def ledger(self) -> Path:
+        return self.path / "ledger.db"
+
+    @property
+    def input(self) -> Path:
+        """The rows as they were read; secret cells masked."""
+        return self.path / "input.arrow"
+
+    @property
+    def secret(self) -> Path:
+        """Values that are never written anywhere else; removed when no chunk can be sent any more."""
+        return self.path / "secret.arrow"
+
+    @property
+    def tn(self) -> Path:
+        return self.path / "tn.i8"
+
+    @property
+    def same(self) -> Path:
+        return self.path / "same.i8"
+
+    def why(self, step: int) -> Path:
+        return self.path / f"why.{step}.u1"
+
+
+def run_folders(output: Path) -> list[RunFolder]:
+    """Runs of an output folder, oldest first; names begin with the UTC start time."""
+    if not output.is_dir():
+        return []
+    return [
+        RunFolder(path) for path in sorted(output.iterdir()) if not path.is_symlink() and (path / "ledger.db").is_file()
+    ]
+
+
+def run_folder(output: Path, run_id: str | None) -> RunFolder:
+    """The run with that id, or the newest. InputError names what there is."""
+    runs = run_folders(output)
+    found = [run for run in runs if run_id in {None, run.run_id}]
+    if not found:
+        there = ", ".join(run.run_id for run in runs[-5:]) or "none"
+        raise InputError(f"{output}: there is no run {run_id or 'yet'} (runs: {there}).")
+    return found[-1]
+
+
+def prepare_output(output: Path) -> None:
+    """Make the output folder and prove that it can be written. InputError otherwise, before anything is sent."""
+    probe = output / f".probe.{os.getpid()}"
+    try:
+        output.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with probe.open("xb") as file:
+            file.write(b"\0" * 4096)
+            file.flush()
+            os.fsync(file.fileno())
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written ({error.strerror}). Choose another [output] path.") from error
+
+
+@contextmanager
+def locked(output: Path) -> Generator[None]:
+    """Hold the output folder's lock; LockHeld at once when another process does. The kernel frees it when we die."""
+    handle = os.open(output / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            owner = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
+            raise LockHeld(f"{output}: a run is under way here ({owner}). Wait for it, or stop it.") from error
+        os.ftruncate(handle, 0)
+        started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        os.pwrite(handle, f"{socket.gethostname()} pid {os.getpid()} since {started}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,382 @@
+"""The job file: what a run is to do, as frozen values, or every mistake in it at once.
+
+TOML, values only. Each mistake is told as `file:line: key: what is wrong - did you mean "…"?`. What a value of
+a setting may be is the operation's business; here the constants are handed to its `check` before anything is read.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from batcher.errors import InputError
+from batcher.model import Column
+
+if TYPE_CHECKING:
+    from batcher.model import Operation
+
+_MAX_BYTES = 1 << 20
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|m|h|d)")
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_TABLES = ("input", "carrier", "run", "limits", "output", "step")
+
+
+def seconds_of(text: str) -> float:
+    """`90s`, `15m`, `24h`, `3d` as seconds; ValueError for anything else."""
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f'"{text}" is no duration; write 90s, 15m, 24h or 3d')
+    return float(found[1]) * _UNIT_SECONDS[found[2]]
+
+
+def _duration(value: object) -> float:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no duration; write it in quotes: 90s, 15m, 24h or 3d")  # ruff: ignore[type-check-without-type-error]
+    return seconds_of(value)
+
+
+def _share(value: object) -> float:
+    """A count (≥ 1) stays a count; "2%" becomes 0.02."""
+    if isinstance(value, str) and (found := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*%", value.strip())):
+        share = float(found[1]) / 100
+        if share < 1:
+            return share
+    elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return float(value)
+    raise ValueError(f'{value!r} is neither a count (100) nor a share ("2%")')
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class Input(_Table):
+    path: str = Field(min_length=1)
+    """The file: CSV or Parquet, relative to the job file."""
+    tn: str | None = None
+    """Column of the TN; found by its header when left out."""
+
+
+class Carrier(_Table):
+    account_id: str | None = Field(None, pattern=r"^[A-Za-z0-9-]{1,64}$")
+    """The account; or BATCHER_ACCOUNT_ID."""
+    api: Literal["v1", "v2"] = "v2"
+    """v1 speaks ten digits, v2 E.164."""
+    base_url: str | None = None
+    """Where the API is; or BATCHER_BASE_URL. Default: the carrier's own."""
+
+
+class Run(_Table):
+    once_per: Literal["input", "day", "start"] = "input"
+    """When a finished run may be repeated."""
+    timezone: str = "UTC"
+    """What decides the date of `once_per = "day"`."""
+
+
+class Limits(_Table):
+    requests_per_second: float = Field(10, gt=0, strict=False)
+    """The ceiling for all requests together."""
+    in_flight: int | None = Field(None, ge=1, le=128)
+    """Most writes under way at once; chosen from rate and latency when left out."""
+    absence_seconds: float = Field(60, ge=0, strict=False)
+    """How long a lost order must be missing before it counts as never executed."""
+    max_age: Annotated[float, BeforeValidator(_duration)] = 86_400.0
+    """Unsent chunks older than this are not sent any more."""
+    tolerated_rejects: Annotated[float, BeforeValidator(_share)] = 0.0
+    """Rejected rows, a count or a share, that still end with exit code 0."""
+    tolerated_failures: Annotated[float, BeforeValidator(_share)] = 0.0
+    """Failed rows, a count or a share, that still end with exit code 0."""
+
+
+class Output(_Table):
+    path: str = Field(min_length=1)
+    """Folder of the runs, relative to the job file."""
+    format: Literal["csv", "parquet"] = "csv"
+    """Form of the reports."""
+
+
+class JobFile(_Table):
+    """What a job file may hold; the settings of a step depend on its operation."""
+
+    input: Input
+    carrier: Carrier = Carrier()
+    run: Run = Run()
+    limits: Limits = Limits()
+    output: Output
+    step: list[dict[str, Any]] = Field(min_length=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Where the value of one setting of one step comes from: a column, or the same for every row."""
+
+    step: int
+    setting: str
+    column: str | None
+    #: as the operation's `check` gave it back; None for a column
+    constant: str | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation of the job, its settings checked."""
+
+    number: int
+    operation: Operation
+    #: instance of `operation.settings`
+    settings: Any
+    bindings: tuple[Binding, ...]
+
+    @property
+    def max_rows(self) -> int:
+        return self.operation.max_rows(self.settings)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job ready to run: all paths absolute, all constants checked."""
+
+    #: the file, or None when the command line said it all
+    path: Path | None
+    name: str
+    input_path: Path
+    tn_column: str | None
+    carrier: Carrier
+    run: Run
+    limits: Limits
+    output_path: Path
+    output_format: Literal["csv", "parquet"]
+    steps: tuple[Step, ...]
+
+    @property
+    def needs_tn(self) -> bool:
+        return self.steps[0].operation.key == ("tn",)
+
+
+def read_job(path: Path) -> Job:
+    """Read a job file. InputError lists every mistake with its line."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    if len(raw) > _MAX_BYTES:
+        raise InputError(f"{path}: larger than 1 MiB, which no job file is.")
+    try:
+        text = raw.decode()
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(_syntax(path, error)) from error
+    except (UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise InputError(f"{path}: not a readable TOML file ({error}).") from error
+    return _build(tables, _Lines(str(path), text), path=path, folder=path.resolve().parent)
+
+
+def job_from(tables: Mapping[str, Any], *, folder: Path) -> Job:
+    """The same from the command line's own words; paths relative to `folder`."""
+    return _build(tables, _Lines("command line", ""), path=None, folder=folder)
+
+
+def _build(tables: Mapping[str, Any], lines: _Lines, *, path: Path | None, folder: Path) -> Job:
+    mistakes: list[str] = []
+    file: JobFile | None = None
+    try:
+        file = JobFile.model_validate(tables)
+    except ValidationError as error:
+        mistakes += [_told(lines, (), problem, JobFile) for problem in error.errors()]
+    found = tables.get("step")
+    steps = [
+        step
+        for number, table in enumerate(found if isinstance(found, list) else [], 1)
+        if isinstance(table, dict) and (step := _step(number, table, lines, mistakes)) is not None
+    ]
+    mistakes += _misfits(steps, lines)
+    if mistakes or file is None:
+        raise InputError("\n".join(sorted(set(mistakes), key=_by_line)))
+    return Job(
+        path=path,
+        name=path.stem if path else "-".join(step.operation.name for step in steps),
+        input_path=folder / Path(file.input.path).expanduser(),
+        tn_column=file.input.tn,
+        carrier=file.carrier,
+        run=file.run,
+        limits=file.limits,
+        output_path=(folder / Path(file.output.path).expanduser()).resolve(),
+        output_format=file.output.format,
+        steps=tuple(steps),
+    )
+
+
+def _step(number: int, table: Mapping[str, Any], lines: _Lines, mistakes: list[str]) -> Step | None:
+    from batcher import operations
+
+    place = ("step", number - 1)
+    name = table.get("operation")
+    if not isinstance(name, str):
+        mistakes.append(
+            lines.told(place, "operation", f"the name of an operation is missing ({', '.join(operations.names())})")
+        )
+        return None
+    if name not in operations.names():
+        mistakes.append(
+            lines.told(
+                (*place, "operation"), "operation", f'unknown operation "{name}"', near(name, operations.names())
+            )
+        )
+        return None
+    operation = operations.get(name)
+    before = len(mistakes)
+    keys = {key: value for key, value in table.items() if key != "operation"}
+    values = {key: _column(place, key, value, operation, lines, mistakes) for key, value in keys.items()}
+    try:
+        settings = operation.settings(**values)
+    except ValidationError as error:
+        mistakes += [_told(lines, place, problem, operation.settings) for problem in error.errors()]
+        return None
+    bindings = tuple(_bind(number, place, operation, settings, lines, mistakes)) if len(mistakes) == before else ()
+    return Step(number, operation, settings, bindings) if len(mistakes) == before else None
+
+
+def _column(
+    place: tuple[Any, ...], key: str, value: Any, operation: Operation, lines: _Lines, mistakes: list[str]
+) -> Any:
+    """`{ column = "X" }` as a Column; anything else as it is."""
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"column"} and isinstance(value["column"], str) and value["column"]:
+        if key in operation.options:
+            mistakes.append(lines.told((*place, key), key, "holds for the whole step and cannot come from a column"))
+        return Column(value["column"])
+    if set(value) == {"step"}:
+        mistakes.append(lines.told((*place, key), key, "no earlier step of this job brings a value for it"))
+    else:
+        mistakes.append(lines.told((*place, key), key, 'write a value, or { column = "…" }'))
+    return None
+
+
+def _bind(
+    number: int, place: tuple[Any, ...], operation: Operation, settings: Any, lines: _Lines, mistakes: list[str]
+) -> Iterator[Binding]:
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        sent = name not in operation.options or name in operation.envelope
+        if value is None and name in operation.required:
+            mistakes.append(lines.told(place, name, f'{operation.name} needs it: a value, or {{ column = "…" }}'))
+        if value is None or not sent:
+            continue
+        if isinstance(value, Column):
+            yield Binding(number, name, value.column, None)
+            continue
+        try:
+            constant = value if name in operation.options else operation.check(name, text_of(value), settings)
+        except ValueError as error:
+            mistakes.append(lines.told((*place, name), name, str(error)))
+        else:
+            yield Binding(number, name, None, constant)
+
+
+def _misfits(steps: Sequence[Step], lines: _Lines) -> Iterator[str]:
+    """Steps that set nothing, contradict themselves, or speak of other things than the first."""
+    for step in steps:
+        place, operation = ("step", step.number - 1), step.operation
+        changes = {name for name in operation.settings.model_fields if is_change(operation, name)}
+        if changes and not any(binding.setting in changes for binding in step.bindings):
+            yield lines.told(place, operation.name, f"sets nothing (it can set: {', '.join(sorted(changes))})")
+        constants = {b.setting: b.constant for b in step.bindings if b.constant is not None}
+        clash = operation.agree(constants) if operation.agree else None
+        if clash is not None:
+            yield lines.told((*place, clash[0]), clash[0], clash[1])
+        if operation.key != steps[0].operation.key:
+            first = "/".join(steps[0].operation.key)
+            yield lines.told(
+                place, operation.name, f"its rows are named by {'/'.join(operation.key)}, those of step 1 by {first}"
+            )
+
+
+def is_change(operation: Operation, setting: str) -> bool:
+    """A setting that changes something of a row (not its name, not the order's address, not an option)."""
+    return setting not in {*operation.key, *operation.envelope, *operation.options}
+
+
+def text_of(value: Any) -> str:
+    """A TOML constant as the text that a cell would hold."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def near(word: str, words: Sequence[str]) -> str:
+    """` - did you mean "…"?`, or nothing."""
+    close = difflib.get_close_matches(word, words, 1, 0.6)
+    return f' - did you mean "{close[0]}"?' if close else ""
+
+
+def _told(lines: _Lines, place: tuple[Any, ...], problem: Any, model: type[BaseModel]) -> str:
+    """One pydantic error in our words."""
+    where = (*place, *problem["loc"])
+    key = str(where[-1])
+    if problem["type"] == "extra_forbidden":
+        known = _keys(model, problem["loc"][:-1])
+        return lines.told(where, _dotted(where), "unknown key", near(key, known) or f" (known: {', '.join(known)})")
+    if problem["type"] == "missing":
+        return lines.told(where[:-1], _dotted(where), "is missing")
+    message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    message = message if problem["type"] == "value_error" else f"should be {message}, not {problem['input']!r}"
+    literals = [
+        str(part).strip("'") for part in re.findall(r"'[^']*'", str(problem.get("ctx", {}).get("expected", "")))
+    ]
+    return lines.told(where, _dotted(where), message, near(str(problem["input"]), literals))
+
+
+def _keys(model: type[BaseModel], loc: Sequence[Any]) -> list[str]:
+    for part in loc:
+        field = model.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return []
+        model = field.annotation
+    keys = list(model.model_fields)
+    return keys if model is JobFile or model.__module__ == __name__ else [*keys, "operation"]
+
+
+def _dotted(where: Sequence[Any]) -> str:
+    return ".".join(str(part + 1) if isinstance(part, int) else str(part) for part in where)
+
+
+def _syntax(path: Path, error: tomllib.TOMLDecodeError) -> str:
+    found = re.fullmatch(r"(.*) \(at line ([0-9]+), column [0-9]+\)", str(error))
+    return f"{path}:{found[2]}: {found[1]}." if found else f"{path}: {error}."
+
+
+def _by_line(mistake: str) -> tuple[int, str]:
+    found = re.search(r":([0-9]+): ", mistake)
+    return (int(found[1]) if found else 0, mistake)
+
+
+class _Lines:
+    """Where a key stands in the file: tomllib does not say."""
+
+    _HEADER = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_.-]+)\s*\]\]?")
+    _KEY = re.compile(r"\s*([A-Za-z0-9_-]+|\"[^\"]*\")\s*[=.]")
+
+    def __init__(self, file: str, text: str) -> None:
+        self.file = file
+        self._line: dict[tuple[Any, ...], int] = {}
+        table: tuple[Any, ...] = ()
+        seen: dict[str, int] = {}
+        for number, line in enumerate(text.splitlines(), 1):
+            if header := self._HEADER.match(line):
+                table = tuple(header[2].split("."))
+                if header[1] == "[[":
+                    table = (*table, seen.setdefault(header[2], -1) + 1)
+                    seen[header[2]] += 1
+                self._line.setdefault(table, number)
+            elif key := self._KEY.match(line):
+                self._line.setdefault((*table, key[1].strip('"')), number)
+
+    def told(self, where: tuple[Any, ...], key: str, message: str, hint: str = "") -> str:
+        line = next((self._line[where[:end]] for end in range(len(where), 0, -1) if where[:end] in self._line), None)
+        return f"{self.file}:{line}: {key}: {message}{hint}" if line else f"{self.file}: {key}: {message}{hint}"

@@ -1,0 +1,586 @@
+"""A run from start to end: which run this is, what is left of it to do, and how it ended.
+
+First start, resume after a crash, and a later look at open orders are the same way, entered at different points;
+the ledger says where. Nothing is sent before the whole input was read, judged and planned.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import os
+import secrets as entropy
+import shutil
+import signal
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import anyio
+import numpy as np
+import structlog
+
+from batcher import operations
+from batcher.carrier.auth import Authorization
+from batcher.carrier.client import Client
+from batcher.carrier.converse import Conversation, Wire
+from batcher.carrier.limits import Gate
+from batcher.engine.folder import RunFolder, locked, prepare_output, run_folder, run_folders
+from batcher.engine.job import Binding, Job, Step
+from batcher.engine.judge import Secrets, columns_of, take_in
+from batcher.engine.outcome import windows
+from batcher.engine.plan import filler, plan
+from batcher.engine.report import Tally, counted, summary_text, write_reports, write_summary
+from batcher.engine.submit import GRACE_SECONDS, Submission
+from batcher.errors import BatcherError, InputError, Interrupted
+from batcher.ledger import OPEN_STATES, Ledger
+from batcher.model import Check, Column, Ensure, Order, Read
+from batcher.spool import InputFile, digest_of
+from batcher.table import Source, open_source
+
+_log = structlog.get_logger()
+
+
+class Progress(Protocol):
+    """Somebody who watches."""
+
+    def start(self, title: str, rows: int, done: int) -> None: ...
+
+    def advance(self, rows: int) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the carrier is reached: who we are there, and what opens the way for one run."""
+
+    account_id: str
+    #: part of the run's identity; "simulator" stands for the built-in one
+    base_url: str
+    authorization: Authorization | None
+    #: gives the base URL to speak to, for as long as it is open
+    open: Callable[[RunFolder], AbstractAsyncContextManager[str]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says about this one start."""
+
+    #: a new run, even though the newest finished one had the same input and job
+    again: bool = False
+    #: send chunks that are older than limits.max_age
+    stale: bool = False
+    #: how long to wait for open orders; None: until they are done
+    wait_seconds: float | None = None
+    #: asked before the first request of a run goes to the carrier, with what would be sent; False: don't
+    confirm: Callable[[Mapping[str, Any]], bool] | None = None
+
+
+def run(job: Job, way: Way, options: Options, progress: Progress) -> dict[str, Any]:
+    """Do what the job says, or finish what was begun; the object of summary.json.
+
+    Raises InputError before anything was sent, LockHeld, and whatever stopped the run midway: its reports are
+    written by then, and the same command goes on.
+    """
+    prepare_output(job.output_path)
+    with locked(job.output_path):
+        return _run_locked(job, way, options, progress)
+
+
+def _run_locked(job: Job, way: Way, options: Options, progress: Progress) -> dict[str, Any]:
+    unfinished, finished = _newest(job.output_path)
+    if unfinished is not None:
+        _refuse_elsewhere(unfinished, way, job)
+    job_digest = _job_digest(job, way)
+    source = _open_input(job, unfinished)
+    try:
+        if unfinished is not None:
+            if source is None or _digest(source.digest(), job_digest) == _run_row(unfinished)["digest"]:
+                _log.info("resuming", run=unfinished.run_id)
+                return _work(unfinished, job, way, options, progress)
+            _supersede(unfinished, job, way, progress)
+        assert source is not None
+        if finished is not None and (
+            done := _already_done(finished, _digest(source.digest(), job_digest), job, options)
+        ):
+            return done
+        folder = _create(job, way, source, job_digest)
+    finally:
+        if source is not None:
+            source.close()
+    return _work(folder, job, way, options, progress)
+
+
+# ── which run this is ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _newest(output: Path) -> tuple[RunFolder | None, RunFolder | None]:
+    """(the unfinished run, the newest finished one). What was not even read to its end is cleared away."""
+    unfinished, finished = None, None
+    for folder in run_folders(output):
+        row = _run_row(folder)
+        if not row["judged"]:
+            # Nothing was planned from it, so nothing was sent: its input is read anew.
+            shutil.rmtree(folder.path)
+        elif row["finished"] is not None:
+            finished = folder
+        elif row["retired"] is None:
+            unfinished = folder
+    return unfinished, finished
+
+
+@contextmanager
+def _ledger(folder: RunFolder) -> Generator[Ledger]:
+    ledger = Ledger(folder.ledger)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def _run_row(folder: RunFolder) -> dict[str, Any]:
+    with _ledger(folder) as ledger:
+        return ledger.run()
+
+
+def _refuse_elsewhere(folder: RunFolder, way: Way, job: Job) -> None:
+    facts = _run_row(folder)["facts"]
+    was, now = itemgetter("account_id", "base_url", "api")(facts), (way.account_id, way.base_url, job.carrier.api)
+    if was != now:
+        raise InputError(
+            f"{folder.path}: this run is not finished, and it went to account {was[0]} at {was[1]} ({was[2]}), "
+            f"not to {now[0]} at {now[1]} ({now[2]}). Finish it there first, or move its folder away."
+        )
+
+
+def _open_input(job: Job, unfinished: RunFolder | None) -> Source | None:
+    """The input; an unfinished run can do without."""
+    if unfinished is not None and not job.input_path.exists():
+        _log.info("the input is gone; resuming from the run folder alone", input=str(job.input_path))
+        return None
+    return open_source(job.input_path)
+
+
+def _digest(input_digest: str, job_digest: str) -> str:
+    return hashlib.sha256(f"{input_digest}\n{job_digest}".encode()).hexdigest()
+
+
+def _job_digest(job: Job, way: Way) -> str:
+    """What decides the effect of a job besides its input. Secret constants go in by a slow hash."""
+    steps = [
+        [step.operation.name, [[b.setting, b.column, _hidden(step, b)] for b in step.bindings], _options_of(step)]
+        for step in job.steps
+    ]
+    facts = [way.account_id, way.base_url, job.carrier.api, job.tn_column, steps]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _hidden(step: Step, binding: Binding) -> str | None:
+    if binding.constant is None or binding.setting not in step.operation.secret:
+        return binding.constant
+    return hashlib.scrypt(binding.constant.encode(), salt=b"tn-batcher", n=1 << 14, r=8, p=1).hex()
+
+
+def _options_of(step: Step) -> dict[str, Any]:
+    return {name: getattr(step.settings, name) for name in step.operation.options}
+
+
+def _already_done(folder: RunFolder, digest: str, job: Job, options: Options) -> dict[str, Any] | None:
+    """The summary of the newest finished run when the same is not to be done again."""
+    row = _run_row(folder)
+    if options.again or job.run.once_per == "start" or row["digest"] != digest:
+        return None
+    if job.run.once_per == "day" and _day(row["started"], job) != _day(time.time(), job):
+        return None
+    when = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(row["finished"]))
+    _log.info("already done; nothing is sent. Use --again to send it again", run=folder.run_id, finished=when)
+    summary: dict[str, Any] = json.loads((folder.path / "summary.json").read_text("utf-8"))
+    return {**summary, "already_done": when}
+
+
+def _day(seconds: float, job: Job) -> dt.date:
+    try:
+        zone = ZoneInfo(job.run.timezone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise InputError(
+            f'[run] timezone: "{job.run.timezone}" is no time zone; write "UTC" or "America/New_York".'
+        ) from error
+    return dt.datetime.fromtimestamp(seconds, zone).date()
+
+
+# ── a new run ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _create(job: Job, way: Way, source: Source, job_digest: str) -> RunFolder:
+    """Read, judge and keep the whole input in a new run folder."""
+    tn_column = columns_of(job, source)
+    digest = _digest(source.digest(), job_digest)
+    run_id = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{digest[:6]}"
+    folder = RunFolder(job.output_path / run_id)
+    try:
+        folder.path.mkdir(mode=0o700)
+    except FileExistsError:
+        time.sleep(1)  # ids count seconds
+        return _create(job, way, source, job_digest)
+    begin(folder, job, way, source, digest, tn_column)
+    return folder
+
+
+def begin(folder: RunFolder, job: Job, way: Way, source: Source, digest: str, tn_column: str | None) -> None:
+    """Write the ledger's first page and take the input in; a folder that is not judged counts for nothing."""
+    facts: dict[str, Any] = {
+        "job": job.name,
+        "input": str(source.path),
+        "input_sha256": source.digest(),
+        "account_id": way.account_id,
+        "base_url": way.base_url,
+        "api": job.carrier.api,
+    }
+    with _ledger(folder) as ledger:
+        prefix = "".join(entropy.choice("abcdefghijklmnopqrstuvwxyz234567") for _ in range(10))
+        steps = [(step.operation.name, _kept(step)) for step in job.steps]
+        ledger.create_run(folder.run_id, digest=digest, prefix=prefix, facts=facts, steps=steps)
+        started = time.process_time()
+        facts |= take_in(source, job, folder, tn_column)
+        ledger.judged(facts)
+        _log.info("input read", rows=facts["rows"], cpu_seconds=round(time.process_time() - started, 2))
+
+
+def _kept(step: Step) -> dict[str, Any]:
+    """A step as the ledger keeps it; a secret constant only lives in secret.arrow."""
+    secret = step.operation.secret
+    return {
+        "options": _options_of(step),
+        "bindings": [
+            [b.setting, b.column, "" if b.constant and b.setting in secret else b.constant] for b in step.bindings
+        ],
+    }
+
+
+def restored(ledger: Ledger) -> tuple[Step, ...]:
+    """The steps of a run as its ledger keeps them."""
+    steps = []
+    for row in ledger.steps():
+        operation, number = operations.get(row["operation"]), row["number"]
+        kept = [Binding(number, *binding) for binding in row["settings"]["bindings"]]
+        values = {
+            b.setting: Column(b.column) if b.column else b.constant for b in kept if b.setting not in operation.options
+        }
+        settings = operation.settings.model_construct(**values, **row["settings"]["options"])
+        steps.append(Step(number, operation, settings, tuple(kept)))
+    return tuple(steps)
+
+
+# ── the work ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _work(folder: RunFolder, job: Job, way: Way, options: Options, progress: Progress) -> dict[str, Any]:
+    """One attempt at a run: plan, send, wait, report."""
+    with _ledger(folder) as ledger:
+        steps = restored(ledger)
+        _check_files(folder, ledger)
+        if not options.stale and (stale := ledger.retire_stale(time.time() - job.limits.max_age)):
+            _log.warning("too old to send; --stale sends them all the same", chunks=stale)
+        _plan(steps[0], folder, ledger)
+        if options.confirm is not None and not options.confirm(_waiting(ledger, way, job)):
+            raise Interrupted("Nothing was sent. The same command asks again.")
+        attempt = ledger.begin_attempt({"pid": os.getpid()})
+        started, error = time.monotonic(), None
+        wire: dict[str, int] = {"requests": 0, "throttled": 0}
+        try:
+            anyio.run(_send_steps, folder, ledger, steps, job, way, options, progress, wire)
+        except BatcherError as stopped:
+            error = stopped
+        facts = {"pid": os.getpid(), "seconds": time.monotonic() - started, **wire}
+        summary = _close(folder, ledger, steps, job, attempt, facts, error)
+    if error is not None:
+        raise error
+    return summary
+
+
+def _check_files(folder: RunFolder, ledger: Ledger) -> None:
+    """The files of the run folder are part of the record: InputError when one was changed."""
+    for name, digest in ledger.run()["facts"]["files"].items():
+        if not (folder.path / name).is_file() or digest_of(folder.path / name) != digest:
+            raise InputError(f"{folder.path / name}: was changed or is gone; this run cannot go on. Nothing was sent.")
+
+
+def _plan(step: Step, folder: RunFolder, ledger: Ledger) -> None:
+    """Plan a step, unless its plan is whole already."""
+    if ledger.steps()[step.number - 1]["planned"] is not None:
+        return
+    started = time.process_time()
+    steps = restored(ledger)
+    with InputFile(folder.input) as rows:
+        sizes = np.diff(rows.starts).tolist()
+    chunks = plan(step, Secrets.of(steps), folder, ledger, windows(ledger, folder, sizes))
+    _log.info("planned", step=step.number, chunks=chunks, cpu_seconds=round(time.process_time() - started, 2))
+
+
+def _waiting(ledger: Ledger, way: Way, job: Job) -> dict[str, Any]:
+    rows = ledger.rows_by_state(1)
+    return {
+        "account_id": way.account_id,
+        "base_url": way.base_url,
+        "job": job.name,
+        "operations": [step.operation.name for step in job.steps],
+        "orders": ledger.chunks_by_state(1).get("READY", 0),
+        "rows": rows.get("READY", 0),
+        "all_rows": sum(rows.values()),
+    }
+
+
+async def _send_steps(
+    folder: RunFolder,
+    ledger: Ledger,
+    steps: Sequence[Step],
+    job: Job,
+    way: Way,
+    options: Options,
+    progress: Progress,
+    count: dict[str, int],
+) -> None:
+    """Send every step in its turn; Interrupted after a signal."""
+    limits = job.limits
+    async with way.open(folder) as base_url, Client(base_url, way.account_id, way.authorization) as client:
+        wire = Wire(client, Gate(limits.requests_per_second))
+        try:
+            with anyio.move_on_after(options.wait_seconds):
+                for step in steps:
+                    _plan(step, folder, ledger)
+                    if not await _send_step(step, folder, ledger, job, wire, progress):
+                        break
+        finally:
+            count |= {"requests": wire.requests, "throttled": wire.throttled}
+
+
+def _submission(step: Step, folder: RunFolder, ledger: Ledger, job: Job, wire: Wire, progress: Progress) -> Submission:
+    conversation = Conversation(
+        step.operation,
+        wire,
+        ledger,
+        api=job.carrier.api,
+        step=step.number,
+        fill=filler(step, Secrets.of(restored(ledger)), folder),
+        absence_seconds=job.limits.absence_seconds,
+    )
+    limits = job.limits
+    return Submission(
+        conversation, rate=limits.requests_per_second, in_flight=limits.in_flight, settled=progress.advance
+    )
+
+
+async def _send_step(step: Step, folder: RunFolder, ledger: Ledger, job: Job, wire: Wire, progress: Progress) -> bool:
+    """Send one step; whether nothing of it is open any more, so that the next may be planned."""
+    states = ledger.chunks_by_state(step.number)
+    if not any(states.get(state) for state in OPEN_STATES):
+        return True
+    submission = _submission(step, folder, ledger, job, wire, progress)
+    rows = ledger.rows_by_state(step.number)
+    done = sum(count for state, count in rows.items() if state not in OPEN_STATES)
+    progress.start(f"{step.operation.name}", sum(rows.values()), done)
+    try:
+        interrupted = await _until_signal(submission)
+    finally:
+        progress.stop()
+    if interrupted:
+        raise Interrupted("Stopped by a signal. The same command goes on.")
+    states = ledger.chunks_by_state(step.number)
+    return not any(states.get(state) for state in OPEN_STATES)
+
+
+async def _until_signal(submission: Submission) -> bool:
+    """Run a step; the first signal lets writes under way finish, the second does not. Whether there was one."""
+    signals_seen = 0
+    error: BatcherError | None = None
+
+    async def watch() -> None:
+        nonlocal signals_seen
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for number in signals:
+                _log.warning("stopping; again stops at once", signal=signal.Signals(number).name)
+                submission.stop(0 if signals_seen else GRACE_SECONDS)
+                signals_seen += 1
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch)
+        try:
+            await submission.run()
+        except BatcherError as stopped:
+            error = stopped  # outside of the group, so that it is not wrapped into one
+        group.cancel_scope.cancel()
+    if error is not None:
+        raise error
+    return signals_seen > 0
+
+
+def _supersede(folder: RunFolder, job: Job, way: Way, progress: Progress) -> None:
+    """Settle what a run has sent whose input or job is no more: nothing new of it leaves."""
+    _log.warning("input or job changed: the unfinished run is settled and retired", run=folder.run_id)
+    with _ledger(folder) as ledger:
+        steps = restored(ledger)
+        ledger.retire_run("SUPERSEDED")
+        attempt = ledger.begin_attempt({"pid": os.getpid(), "supersedes": True})
+        count: dict[str, int] = {}
+        started = time.monotonic()
+
+        async def settle() -> None:
+            async with way.open(folder) as base_url, Client(base_url, way.account_id, way.authorization) as client:
+                wire = Wire(client, Gate(job.limits.requests_per_second))
+                for step in steps:
+                    await _submission(step, folder, ledger, job, wire, progress).run(send=False)
+                count.update(requests=wire.requests, throttled=wire.throttled)
+
+        anyio.run(settle)
+        # What was proven absent meanwhile is an unsent chunk, and retires like the others.
+        ledger.retire_run("SUPERSEDED")
+        facts = {"pid": os.getpid(), "seconds": time.monotonic() - started, "requests": 0, "throttled": 0, **count}
+        _close(folder, ledger, steps, job, attempt, facts, None)
+
+
+# ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _close(
+    folder: RunFolder,
+    ledger: Ledger,
+    steps: Sequence[Step],
+    job: Job,
+    attempt: int,
+    facts: Mapping[str, Any],
+    error: BatcherError | None,
+) -> dict[str, Any]:
+    """Write the reports, decide how the attempt ended, and finish the run when nothing of it is open."""
+    tally = write_reports(ledger, folder, folder.path, steps, api=job.carrier.api, file_format=job.output_format)
+    is_open = any(ledger.chunks_by_state().get(state) for state in OPEN_STATES) or not _all_planned(ledger)
+    code = error.exit_code if error is not None else exit_code(tally, job, doubled=bool(ledger.doubles()))
+    ledger.end_attempt(attempt, code, facts)
+    summary = summarize(folder, ledger, tally, code)
+    write_summary(folder.path, summary, summary_text(summary))
+    _point_latest(folder)
+    if not is_open and error is None:
+        folder.secret.unlink(missing_ok=True)
+        ledger.finish(code)
+    return summary
+
+
+def _all_planned(ledger: Ledger) -> bool:
+    return all(step["planned"] is not None for step in ledger.steps()) or ledger.run()["retired"] is not None
+
+
+def exit_code(tally: Tally, job: Job, *, doubled: bool) -> int:
+    """What a run that nothing stopped ends with."""
+    if doubled:
+        return 5
+    if tally.statuses["unknown"] or tally.statuses["pending"]:
+        return 4
+    for status, tolerated in (("rejected", job.limits.tolerated_rejects), ("failed", job.limits.tolerated_failures)):
+        allowed = tolerated if tolerated >= 1 else tolerated * tally.rows
+        if tally.statuses[status] > allowed:
+            return 1
+    return 0
+
+
+def summarize(folder: RunFolder, ledger: Ledger, tally: Tally, code: int) -> dict[str, Any]:
+    """The object of summary.json."""
+    row, attempts = ledger.run(), ledger.attempts()
+    seconds = sum(attempt["facts"].get("seconds", 0.0) for attempt in attempts)
+    settled = tally.statuses["succeeded"] + tally.statuses["failed"]
+    return {
+        "run": row["id"],
+        "job": row["facts"]["job"],
+        "operations": [step["operation"] for step in ledger.steps()],
+        "account_id": row["facts"]["account_id"],
+        "base_url": row["facts"]["base_url"],
+        "api": row["facts"]["api"],
+        "input": row["facts"]["input"],
+        "input_sha256": row["facts"]["input_sha256"],
+        "rows": tally.rows,
+        "statuses": {status: tally.statuses[status] for status in _ORDER_OF_STATUSES},
+        "codes": counted(tally.codes),
+        "warnings": counted(tally.warnings),
+        "orders": ledger.orders_by_status(),
+        "doubled_orders": [ids for _, ids in ledger.doubles()],
+        "attempts": len(attempts),
+        "requests": sum(attempt["facts"].get("requests", 0) for attempt in attempts),
+        "throttled": sum(attempt["facts"].get("throttled", 0) for attempt in attempts),
+        "seconds": round(seconds, 3),
+        "tns_per_second": round(settled / seconds, 1) if seconds else 0.0,
+        "exit_code": code,
+        "folder": str(folder.path),
+    }
+
+
+#: An order is posted and polled, a record is got, put and read back.
+_REQUESTS_PER_CHUNK: dict[type, int] = {Order: 2, Check: 1, Ensure: 3, Read: 1}
+_ORDER_OF_STATUSES = ("succeeded", "failed", "rejected", "duplicate", "skipped", "unknown", "pending")
+
+
+def _point_latest(folder: RunFolder) -> None:
+    link = folder.path.parent / f".latest.{os.getpid()}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder.run_id)
+    link.replace(folder.path.parent / "latest")
+
+
+def report(job: Job, run_id: str | None) -> dict[str, Any]:
+    """Write a run's reports again from its folder; the object of summary.json."""
+    folder = run_folder(job.output_path, run_id)
+    with locked(job.output_path), _ledger(folder) as ledger:
+        if not ledger.run()["judged"]:
+            raise InputError(f"{folder.path}: its input was never read to the end; run the job again.")
+        steps = restored(ledger)
+        api = ledger.run()["facts"]["api"]
+        tally = write_reports(ledger, folder, folder.path, steps, api=api, file_format=job.output_format)
+        code = ledger.run()["exit_code"]
+        code = exit_code(tally, job, doubled=bool(ledger.doubles())) if code is None else code
+        summary = summarize(folder, ledger, tally, code)
+        write_summary(folder.path, summary, summary_text(summary))
+    return summary
+
+
+def check(job: Job, way: Way) -> dict[str, Any]:
+    """Read, judge and plan without sending; the object of summary.json, rows that would be sent as pending.
+
+    Writes `<output>/check/rejects.csv`.
+    """
+    prepare_output(job.output_path)
+    folder = RunFolder(job.output_path / "check" / ".work")
+    shutil.rmtree(folder.path, ignore_errors=True)
+    folder.path.mkdir(parents=True, mode=0o700)
+    try:
+        with open_source(job.input_path) as source:
+            begin(folder, job, way, source, _digest(source.digest(), _job_digest(job, way)), columns_of(job, source))
+        with _ledger(folder) as ledger:
+            _plan(restored(ledger)[0], folder, ledger)
+            tally = write_reports(
+                ledger, folder, folder.path, job.steps, api=job.carrier.api, file_format=job.output_format
+            )
+            orders = sum(ledger.chunks_by_state(1).values())
+            summary = summarize(folder, ledger, tally, exit_code(_as_if_sent(tally), job, doubled=False))
+        rejects = f"rejects.{job.output_format}"
+        (folder.path / rejects).replace(folder.path.parent / rejects)
+    finally:
+        shutil.rmtree(folder.path, ignore_errors=True)
+    requests = orders * _REQUESTS_PER_CHUNK[type(job.steps[0].operation.talk)]
+    return {
+        **summary,
+        "run": "check",
+        "folder": str(folder.path.parent),
+        "planned_orders": orders,
+        "planned_seconds": round(requests / job.limits.requests_per_second, 1),
+        "first_rejects": tally.rejects,
+    }
+
+
+def _as_if_sent(tally: Tally) -> Tally:
+    statuses = tally.statuses.copy()
+    statuses["succeeded"] += statuses.pop("pending", 0)
+    return replace(tally, statuses=statuses)

@@ -1,0 +1,90 @@
+"""Where the runs of a job stand, and what a person decides about a chunk that is parked."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from batcher.engine.folder import RunFolder, locked, run_folder
+from batcher.errors import InputError
+from batcher.ledger import ACCEPTED, OPEN_STATES, PARKED, READY, UNKNOWN, Ledger
+
+_ORDER_ID = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
+
+
+def standing(folder: RunFolder, job: Path) -> dict[str, Any]:
+    """One run: its state, its chunks by state, what is parked, and the next command."""
+    ledger = Ledger(folder.ledger)
+    try:
+        row, chunks = ledger.run(), ledger.chunks_by_state()
+        parked = [ledger.head(number) for step in ledger.steps() for number in ledger.numbers(step["number"], PARKED)]
+    finally:
+        ledger.close()
+    if not row["judged"]:
+        state, following = "was stopped while the input was read", f"batcher run {job}"
+    elif row["finished"] is not None:
+        state, following = f"finished (exit {row['exit_code']})", None
+    elif row["retired"] is not None:
+        state, following = f"retired ({row['retired']})", None
+    else:
+        state, following = "unfinished", f"batcher run {job}"
+    return {
+        "run": row["id"],
+        "state": state,
+        "rows": row["facts"].get("rows", 0),
+        "chunks": {
+            name: chunks[name] for name in (*OPEN_STATES, *sorted(set(chunks) - set(OPEN_STATES))) if name in chunks
+        },
+        "parked": [{"chunk": head.number, "rows": head.rows, "why": head.why} for head in parked],
+        "next": f"batcher resolve {job} {parked[0].number}" if parked and row["retired"] is None else following,
+    }
+
+
+def resolve(output: Path, run_id: str | None, number: int, *, order_id: str | None, not_sent: bool) -> str:
+    """What is known of a chunk, as text; with `order_id` or `not_sent` it is decided by a person.
+
+    InputError when it is in no doubt.
+    """
+    folder = run_folder(output, run_id)
+    with locked(output):
+        ledger = Ledger(folder.ledger)
+        try:
+            head = ledger.head(number)
+            if (order_id or not_sent) and head.state not in {PARKED, UNKNOWN}:
+                raise InputError(f"Chunk {number} is {head.state}: nothing about it is in doubt.")
+            if order_id:
+                if not _ORDER_ID.fullmatch(order_id):
+                    raise InputError(f'--order "{order_id}" is no order id (letters, digits and dashes).')
+                ledger.found(number, order_id)
+            elif not_sent:
+                ledger.release(number)
+            return _evidence(ledger, number)
+        finally:
+            ledger.close()
+
+
+def _evidence(ledger: Ledger, number: int) -> str:
+    head = ledger.head(number)
+    lines = [
+        f"chunk {head.number} of step {head.step}: {head.state}",
+        f"  rows {head.first_row:,} to {head.last_row:,} ({head.rows:,} of them)",
+        f"  CustomerOrderId {head.customer_order_id}   order {head.order_id or 'not known'}",
+    ]
+    if head.why:
+        lines.append(f"  why: {head.why}")
+    for event in ledger.events(number):
+        when = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(event["at"]))
+        detail = ", ".join(f"{key} {value}" for key, value in json.loads(event["detail"] or "{}").items() if value)
+        lines.append(f"  {when}  {event['what']}{f' ({detail})' if detail else ''}")
+    if head.state in {PARKED, UNKNOWN}:
+        lines.append(
+            "Search the carrier's orders for the CustomerOrderId: --order ID if it is there, --not-sent if it is not."
+        )
+    elif head.state == ACCEPTED:
+        lines.append("The next start asks the carrier for this order.")
+    elif head.state == READY:
+        lines.append("The next start sends it, with the same CustomerOrderId.")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,99 @@
+"""The one place that configures structlog: console or JSON on stderr, with every secret masked.
+
+What is logged may come from a carrier's answer or an input file, so control characters are made visible.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import re
+import urllib.parse
+from collections.abc import Iterable, MutableMapping
+from typing import Any, Protocol, TextIO, cast
+
+import structlog
+
+_MASK = "***"
+_SECRET_KEY = re.compile(r"authorization|password|passcode|secret|token|credential", re.IGNORECASE)
+#: Control characters (C0, C1), line and paragraph separators, bidi marks.
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]|[\n\t]")
+_LONGEST = 8_000
+
+
+class Stream(Protocol):
+    """What logs are written to: a file, or one that gives way to a progress bar."""
+
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> None: ...
+
+
+class Redactor:
+    """The last processor before the renderer: masks what has a secret's name, or is one in any common form."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        forms = {form for secret in secrets if len(secret) >= 4 for form in _forms(secret)}
+        self._known = re.compile("|".join(map(re.escape, sorted(forms, key=len, reverse=True)))) if forms else None
+
+    def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {key: _MASK if _SECRET_KEY.search(key) else self._clean(value) for key, value in event.items()}
+
+    def text(self, text: str) -> str:
+        """A text without the known secrets."""
+        return self._known.sub(_MASK, text) if self._known else text
+
+    def _clean(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.text(value)[:_LONGEST]
+        if isinstance(value, dict):
+            return {key: _MASK if _SECRET_KEY.search(str(key)) else self._clean(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._clean(inner) for inner in value]
+        return value if isinstance(value, int | float | bool | None) else self.text(str(value))
+
+
+def _forms(secret: str) -> Iterable[str]:
+    yield secret
+    yield urllib.parse.quote(secret, safe="")
+    yield secret.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    raw = secret.encode()
+    # A secret inside a longer text has one of three alignments in base64; its edges mix with its neighbours.
+    for before in range(3):
+        encoded = base64.b64encode(b"\0" * before + raw).decode().rstrip("=")
+        yield encoded[(0, 2, 3)[before] : len(encoded) - 1]
+
+
+def visible(text: str) -> str:
+    """Control and direction characters as code points, so that no file can write to the terminal."""
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _escape(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {
+        key: visible(value) if isinstance(value, str) and key != "exception" else value for key, value in event.items()
+    }
+
+
+def configure(stream: Stream, *, json: bool, level: str, colors: bool, secrets: Iterable[str] = ()) -> Redactor:
+    """Send all logs, also those of libraries, to `stream`; `secrets` never appear in them."""
+    redactor = Redactor(secrets)
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    renderer = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=colors)
+    last: list[Any] = [redactor, renderer] if json else [redactor, _escape, renderer]
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", stream)),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    strip: Any = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[strip, *last]))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    return redactor

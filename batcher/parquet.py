@@ -1,0 +1,77 @@
+"""Parquet input as text, digit for digit, without pandas and its metadata.
+
+Takes only the types that hold a ten-digit number exactly; reads a handle that
+`table` has opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from batcher.scan import Refuse
+
+_EXACT = {pa.string(), pa.large_string(), pa.string_view(), pa.int64(), pa.uint64(), pa.float64(), pa.null()}
+#: What a file may unpack to, as a multiple of its size; more is a forged count (arrow#49955).
+_MAX_UNPACKED = 1_000
+
+
+def read_names(file: BinaryIO, size: int, refuse: Refuse) -> list[str]:
+    """Check the footer of a file of `size` bytes, and give the names of its columns."""
+    try:
+        parquet = _open(file)
+    except (pa.ArrowException, OSError) as error:
+        what = f"a damaged or truncated Parquet file ({error})"
+        raise refuse("BAD_CONTAINER", what, "Export it anew") from error
+    metadata = parquet.metadata
+    unpacked = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+    if max(metadata.num_rows, unpacked) > _MAX_UNPACKED * size:
+        raise refuse("BAD_CONTAINER", "it claims more than a file of its size can hold", "Export it anew")
+    for column in parquet.schema_arrow:
+        _check_type(column, refuse)
+    return list(parquet.schema_arrow.names)
+
+
+def read_text(file: BinaryIO, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    """All rows in order, every column `pa.string()` without nulls."""
+    for batch in _open(file).iter_batches(batch_rows, use_threads=False):
+        frame = pa.RecordBatch.from_arrays([_as_text(column) for column in batch.columns], batch.schema.names)
+        # Parquet readers hand on the bytes of a string unseen.
+        frame.validate(full=True)
+        yield frame
+
+
+def _open(file: BinaryIO) -> pq.ParquetFile:
+    # The buffer lets a column be read in pieces instead of whole, a row group at a time.
+    return pq.ParquetFile(file, pre_buffer=False, buffer_size=1024 * 1024, page_checksum_verification=True)
+
+
+def _check_type(column: pa.Field, refuse: Refuse) -> None:
+    held = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if held in _EXACT or pa.types.is_decimal(held):
+        return
+    what, remedy = f'column "{column.name}" holds {held}', "Store it as text"
+    if pa.types.is_integer(held) or pa.types.is_floating(held):
+        raise refuse("LOSSY_TYPE", f"{what}, too small for ten digits", remedy)
+    raise refuse("COLUMN_TYPE", what, remedy)
+
+
+def _as_text(column: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_float64(column.type):
+        column = _float_text(column)
+    return column.cast(pa.string()).fill_null("")
+
+
+def _float_text(column: pa.Array) -> pa.Array:
+    """Whole numbers below 2^53 as integers (never 2.018551234e+09), NaN as null, the rest as floats print."""
+    values = column.to_numpy(zero_copy_only=False)  # nulls become NaN
+    is_whole = (np.abs(values) < 2.0**53) & (values == np.trunc(values))
+    whole = pa.array(np.where(is_whole, values, 0).astype(np.int64)).cast(pa.string())
+    return pc.if_else(pa.array(is_whole), whole, pa.array(values, mask=np.isnan(values)).cast(pa.string()))
