@@ -247,7 +247,7 @@ def _judge_abroad(digits: int) -> tuple[int, int]:
     """(Reason, warnings) of the digits of a number that is not +1, as they were typed."""
     text = str(digits)
     for length in (1, 2, 3):
-        if country := _country(int(text[:length])):
+        if country := _country(text[:length]):
             break
     else:
         return rules.REASON["COUNTRY_UNKNOWN"], 0
@@ -265,15 +265,15 @@ class _Country(NamedTuple):
 
 
 @cache
-def _country(code: int) -> _Country | None:
+def _country(code: str) -> _Country | None:
     """What libphonenumber knows of a country code.
 
     Its own `parse` and `is_valid_number` change digits (they drop a trunk 0) and take ten times as long.
     """
     from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
 
-    names = COUNTRY_CODE_TO_REGION_CODE.get(code, ())
-    regions: list[Any] = [PhoneMetadata.metadata_for_region_or_calling_code(code, name) for name in names]
+    names = COUNTRY_CODE_TO_REGION_CODE.get(int(code), ())
+    regions: list[Any] = [PhoneMetadata.metadata_for_region_or_calling_code(int(code), name) for name in names]
     if not regions:
         return None
     kinds = (

@@ -77,8 +77,8 @@ def nightly_failover() -> tuple[bytes, bytes]:
         site = chance.randrange(12)
         updated = f"2026-11-19T{number // 3600:02d}:{number // 60 % 60:02d}:{number % 60:02d}Z"
         lines.append(f"{tn},{26000 + site},{617000 + site},{destination},{chance.choice(reasons)},{updated}")
-    cut = crlf(lines[:120])
-    return crlf([*lines, f"-- {len(rows)} rows --"]), cut[: cut.rindex(b",2026-") - 20]
+    cut_off = ",".join(lines[119].split(",")[:4])[:-6]
+    return crlf([*lines, f"-- {len(rows)} rows --"]), crlf(lines[:119]) + cut_off.encode()
 
 
 #: How people type a TN, all of them readable.

@@ -38,8 +38,8 @@ def told(what: str, seconds: float, beside: float | None = None) -> None:
 def numbers(tmp_path_factory) -> Path:
     """A million rows of 44 bytes: a TN and three columns of text."""
     chance = random.Random(1)
-    path = tmp_path_factory.mktemp("bench") / "numbers.csv"
-    with path.open("w") as file:
+    path: Path = tmp_path_factory.mktemp("bench") / "numbers.csv"
+    with path.open("w", encoding="utf-8") as file:
         file.write("tn,destination,site,note\n")
         for number in range(ROWS):
             file.write(
@@ -59,7 +59,14 @@ def scan(path: Path) -> None:
         pass
 
 
-def test_csv_in(numbers, tmp_path):
+@pytest.mark.parametrize("is_quoted", [False, True], ids=["bare", "every cell quoted"])
+def test_csv_in(numbers, tmp_path, is_quoted):
+    path = numbers
+    if is_quoted:
+        path = tmp_path / "quoted.csv"
+        text = numbers.read_bytes().strip().replace(b",", b'","').replace(b"\n", b'"\n"')
+        path.write_bytes(b'"' + text + b'"\n')
+
     def check() -> None:
         with open_source(path) as source:
             source.digest()
@@ -76,15 +83,12 @@ def test_csv_in(numbers, tmp_path):
                 for batch in source.batches():
                     writer.append(batch.frame)
 
-    quoted = tmp_path / "quoted.csv"
-    quoted.write_bytes(b'"' + numbers.read_bytes().strip().replace(b",", b'","').replace(b"\n", b'"\n"') + b'"\n')
     print()
-    for name, path in (("", numbers), (", every cell quoted", quoted)):
-        bare = cpu_seconds(lambda: scan(path))
-        told(f"bare scan{name}", bare)
-        told(f"digest and checks{name}", cpu_seconds(check), bare)
-        told(f"digest, checks, batches{name}", cpu_seconds(read), bare)
-        told(f"digest, checks, batches, input.arrow{name}", cpu_seconds(spool), bare)
+    bare = cpu_seconds(lambda: scan(path))
+    told("bare scan", bare)
+    told("digest and checks", cpu_seconds(check), bare)
+    told("digest, checks, batches", cpu_seconds(read), bare)
+    told("digest, checks, batches, input.arrow", cpu_seconds(spool), bare)
 
 
 def test_parquet_in(numbers, tmp_path):
