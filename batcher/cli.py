@@ -336,7 +336,14 @@ def _output_of(job: Path) -> Path:
 
 def _way(job: Job, *, simulate: bool) -> Way:
     """How the carrier is reached; InputError when account or credentials are missing."""
-    from batcher.carrier.auth import Authorization, Basic, Secret, basic_auth_warning, credentials_from, unknown_variables
+    from batcher.carrier.auth import (
+        Authorization,
+        Basic,
+        Secret,
+        basic_auth_warning,
+        credentials_from,
+        unknown_variables,
+    )
     from batcher.carrier.client import check_base_url, default_base_url
     from batcher.engine.run import Way
 
@@ -473,7 +480,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 1
-    except Exception:  # noqa: BLE001 - the one place where a bug is told instead of a traceback thrown
+    except Exception:  # ruff: ignore[blind-except] - the one place where a bug is told instead of a traceback thrown
         import structlog
 
         structlog.get_logger().critical("a bug in batcher; the same command goes on where it was", exc_info=True)

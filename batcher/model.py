@@ -107,6 +107,7 @@ class Reading:
     """What an answer says about a chunk, in our words."""
 
     order_id: str | None = None
+    customer_order_id: str | None = None
     #: the carrier's own word (RECEIVED, PARTIAL, …)
     status: str | None = None
     #: the carrier will not change it any more

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from batcher import tn as rules
 
 #: Rows that are decided together: their scratch arrays stay in a core's cache.
-SLICE_ROWS = 16_384
+SLICE_ROWS = 65_536
 
 _CODE = {code: np.uint8(index) for code, index in rules.REASON.items()}
 _MASK = {warning.code: np.uint16(1 << position) for position, warning in enumerate(rules.WARNINGS)}
@@ -116,11 +116,33 @@ def _refuse_abroad(verdicts: _Verdicts) -> None:
 def _decide(part: pa.Array, out: _Verdicts) -> None:
     """Decides cells of the usual shapes; the reason of all others becomes _UNDECIDED.
 
+    Ten digits behind nothing, 1 or +1 are read where they stand; what else there is, first loses its punctuation.
+    """
+    text, starts, ends = _bytes(part)
+    lengths = ends - starts
+    head, eight = _words_at(text, "<u4", ends - 12), _words_at(text, "<u8", ends - 8)
+    has_one, has_plus = head >> 8 & 255 == _ONE, head & 255 == _PLUS
+    is_plain = (lengths == 10) | (has_one & ((lengths == 11) | (has_plus & (lengths == 12))))
+    is_plain &= _are_digits(eight, 8) & _are_digits(head >> 16, 2) & (head >> 16 & 255 != _ZERO)
+    _settle(out, is_plain, head, eight)
+    rest = np.flatnonzero(~is_plain)
+    if rest.size:
+        found = {name: column[rest] for name, column in out.items()}
+        _decide_punctuated(part.take(pa.array(rest)), found)
+        for name, column in out.items():
+            column[rest] = found[name]
+
+
+def _decide_punctuated(part: pa.Array, out: _Verdicts) -> None:
+    """Decides punctuated numbers, `.0` at their end, blanks around them, and bare digits that are too few or too many.
+
     A punctuated number is decided only where its last four digits stand together and nothing but one (, or the + of +1,
     stands before the first: `tn.parse` then sees no fraction, range or sign in it.
     """
     text, starts, ends = _bytes(part)
-    running = np.cumsum(np.take(_BYTE_COUNTS, text))
+    running = np.take(_BYTE_COUNTS, text)
+    # In place: a second array of this size would be fetched from the system, and given back, for each slice.
+    np.cumsum(running, out=running)
     running_end = running[ends - 1]
     counts = running_end - running[starts - 1]
     digits = np.compress(_is_digit(text), text)
@@ -135,20 +157,30 @@ def _decide(part: pa.Array, out: _Verdicts) -> None:
     n_digits = (counts & _DIGITS_COUNTED) - is_float
     after_digits = (running_end & _DIGITS_COUNTED) - is_float
 
-    head = _words_at(digits, "<u4", after_digits - 12)
-    eight = _eight_digits(_words_at(digits, "<u8", after_digits - 8))
-    two = (head >> 16 & 15) * 10 + (head >> 24 & 15)
-    is_ten = (n_digits == 10) & ~has_plus & (two >= 10)
+    head, eight = _words_at(digits, "<u4", after_digits - 12), _words_at(digits, "<u8", after_digits - 8)
+    is_ten = (n_digits == 10) & ~has_plus & (head >> 16 & 255 != _ZERO)
     is_eleven = (n_digits == 11) & (head >> 8 & 255 == _ONE)
-    is_usual = opens & (counts >> 32 == has_plus) & (is_ten | is_eleven) & (is_float | _are_four_digits(tail))
+    is_usual = opens & (counts >> 32 == has_plus) & (is_ten | is_eleven) & (is_float | _are_digits(tail, 4))
+    _settle(out, is_usual, head, eight)
+    out["warnings"][is_float & (out["reason"] == 0)] |= _MASK["FLOAT_TEXT"]
+    rest = np.flatnonzero(~is_usual)
+    out["reason"][rest] = _refusals_of_bare_digits(first[rest], n_digits[rest], lengths[rest])
 
-    judged = _structures()[two * 10_000 + eight // 10_000]
-    reason = np.where(is_usual, judged >> 8, _UNDECIDED)
-    rest = np.flatnonzero(reason == _UNDECIDED)
-    reason[rest] = _refusals_of_bare_digits(first[rest], n_digits[rest], lengths[rest])
-    out["reason"][:] = reason
-    out["tn"][:] = (two * np.int64(100_000_000) + eight + 10_000_000_000) * (reason == 0)
-    out["warnings"][:] = (judged & 255 | is_float * _MASK["FLOAT_TEXT"]) * (reason == 0)
+
+def _settle(out: _Verdicts, is_decided: NDArray[np.bool_], head: NDArray[Any], eight: NDArray[Any]) -> None:
+    """Judges ten digits by their structure: the last two characters of `head` and the eight of `eight`."""
+    first_two = (head >> 16 & 15) * 10 + (head >> 24 & 15)
+    # Neighbours are joined to two, four and eight digits, all at once.
+    twos = (eight & 0x0F0F0F0F0F0F0F0F) * 2561 >> 8 & 0x00FF00FF00FF00FF
+    fours = twos * 6553601 >> 16 & 0x0000FFFF0000FFFF
+    last_eight = fours * 42949672960001 >> 32
+    # What was not decided may not even be digits.
+    prefixes = np.where(is_decided, first_two * 10_000 + last_eight // 10_000, 0)
+    judged = _structures()[prefixes]
+    out["reason"][:] = np.where(is_decided, judged >> 8, _UNDECIDED)
+    accepted = out["reason"] == 0
+    out["tn"][:] = (first_two * np.uint64(100_000_000) + last_eight + np.uint64(10_000_000_000)) * accepted
+    out["warnings"][:] = (judged & 255) * accepted
 
 
 def _bytes(part: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
@@ -183,19 +215,11 @@ def _is_digit(text: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return text - np.uint8(_ZERO) < 10
 
 
-def _are_four_digits(words: NDArray[Any]) -> NDArray[np.bool_]:
-    # Each byte is 0x30 to 0x3F, and still is with six added.
-    with_six = words + np.uint32(0x06060606)
-    answer: NDArray[np.bool_] = (words & 0xF0F0F0F0 == 0x30303030) & (with_six & 0xF0F0F0F0 == 0x30303030)
+def _are_digits(words: NDArray[Any], size: int) -> NDArray[np.bool_]:
+    """Whether a word's lowest bytes are digits: each is 0x30 to 0x3F, and still is with six added."""
+    high, zeros, six = (words.dtype.type(int.from_bytes(bytes([byte] * size))) for byte in (0xF0, 0x30, 0x06))
+    answer: NDArray[np.bool_] = (words & high == zeros) & (words + six & high == zeros)
     return answer
-
-
-def _eight_digits(words: NDArray[Any]) -> NDArray[np.uint32]:
-    """The number that eight characters spell: neighbours are joined to two, four and eight digits, all at once."""
-    ones = words & 0x0F0F0F0F0F0F0F0F
-    twos = (ones * 10 + (ones >> 8)) & 0x00FF00FF00FF00FF
-    fours = (twos * 100 + (twos >> 16)) & 0x0000FFFF0000FFFF
-    return (fours * 10_000 + (fours >> 32)).astype(np.uint32)
 
 
 @cache

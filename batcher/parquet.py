@@ -1,7 +1,7 @@
 """Parquet input as text, digit for digit, without pandas and its metadata.
 
-Takes only the types that hold a ten-digit number exactly; reads a handle that
-`table` has opened.
+Any column that has a plain text form is carried along; a column of TNs must hold a ten-digit number exactly. Reads
+a handle that `table` has opened.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def read_names(file: BinaryIO, size: int, refuse: Refuse) -> list[str]:
     if max(metadata.num_rows, unpacked) > _MAX_UNPACKED * size:
         raise refuse("BAD_CONTAINER", "it claims more than a file of its size can hold", "Export it anew")
     for column in parquet.schema_arrow:
-        _check_type(column, refuse)
+        held = _held(column)
+        if pa.types.is_nested(held) or pa.types.is_binary(held) or pa.types.is_large_binary(held):
+            raise refuse("COLUMN_TYPE", f'column "{column.name}" holds {held}', "Store it as text")
     return list(parquet.schema_arrow.names)
 
 
@@ -51,14 +53,26 @@ def _open(file: BinaryIO) -> pq.ParquetFile:
     return pq.ParquetFile(file, pre_buffer=False, buffer_size=1024 * 1024, page_checksum_verification=True)
 
 
-def _check_type(column: pa.Field, refuse: Refuse) -> None:
-    held = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+def check_numbers(file: BinaryIO, name: str, refuse: Refuse) -> None:
+    """Refuse a column of TNs whose type cannot hold ten digits, or holds none."""
+    held = _held(_open(file).schema_arrow.field(name))
     if held in _EXACT or pa.types.is_decimal(held):
         return
-    what, remedy = f'column "{column.name}" holds {held}', "Store it as text"
+    what, remedy = f'column "{name}" holds {held}', "Store it as text"
     if pa.types.is_integer(held) or pa.types.is_floating(held):
         raise refuse("LOSSY_TYPE", f"{what}, too small for ten digits", remedy)
     raise refuse("COLUMN_TYPE", what, remedy)
+
+
+def check_values(file: BinaryIO, name: str, refuse: Refuse) -> None:
+    """Refuse a column of values that rounds what it holds: a destination may be a TN."""
+    held = _held(_open(file).schema_arrow.field(name))
+    if pa.types.is_floating(held) and not pa.types.is_float64(held):
+        raise refuse("LOSSY_TYPE", f'column "{name}" holds {held}, too small for ten digits', "Store it as text")
+
+
+def _held(column: pa.Field) -> pa.DataType:
+    return column.type.value_type if pa.types.is_dictionary(column.type) else column.type
 
 
 def _as_text(column: pa.Array) -> pa.Array:

@@ -12,7 +12,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -148,6 +148,14 @@ class Source:
 
     def close(self) -> None:
         self._file.close()
+
+    def check_types(self, tn_column: str | None, value_columns: Collection[str]) -> None:
+        """InputError when the TNs, or values to be set, lie in columns whose type has lost digits."""
+        if self.kind == "parquet":
+            if tn_column is not None:
+                parquet.check_numbers(self._file, tn_column, self._refusal)
+            for name in value_columns:
+                parquet.check_values(self._file, name, self._refusal)
 
     def digest(self) -> str:
         """SHA-256 of the file's bytes in hex, from one pass that checks every byte; made once.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -65,12 +66,39 @@ def test_every_type_that_holds_ten_digits_is_text_of_exactly_those(tmp_path, col
     ],
 )
 def test_other_types_are_refused_with_column_and_type(tmp_path, type_, code):
-    """float32 turned 1,984 of 2,000 numbers into other valid-looking ones (measured): no such column is read."""
+    """float32 turned 1,984 of 2,000 numbers into other valid-looking ones (measured): no TN comes from such a column."""
     path = written(tmp_path, pa.array([None], type_))
-    with pytest.raises(InputError) as refused:
-        open_source(path)
+    with pytest.raises(InputError) as refused, open_source(path) as source:
+        source.check_types("tn", ())
     assert f'{path}: column "tn" holds ' in str(refused.value)
     assert f"({code}). Store it as text." in str(refused.value)
+
+
+def test_columns_that_hold_no_number_are_carried_along(tmp_path):
+    """A time stamp or a flag beside the TNs comes out as text; it needs no exact number."""
+    path = tmp_path / "input.parquet"
+    table = pa.table(
+        {
+            "tn": ["2015550123"],
+            "at": [datetime(2026, 11, 20, 2, 0, tzinfo=UTC)],
+            "on": [True],
+            "n": pa.array([7], pa.int32()),
+        }
+    )
+    pq.write_table(table, path)
+    with open_source(path) as source:
+        source.check_types("tn", ("on", "n"))
+        (batch,) = source.batches()
+    assert batch.frame.to_pylist() == [
+        {"tn": "2015550123", "at": "2026-11-20 02:00:00.000000Z", "on": "true", "n": "7"}
+    ]
+
+
+def test_a_value_that_was_rounded_is_refused(tmp_path):
+    """A destination in a float32 column is another number than the one that was meant."""
+    path = written(tmp_path, pa.array([2015550123.0], pa.float32()))
+    with pytest.raises(InputError, match="LOSSY_TYPE"), open_source(path) as source:
+        source.check_types(None, ("tn",))
 
 
 def test_rows_come_in_order_and_bounded(tmp_path):

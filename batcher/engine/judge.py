@@ -70,6 +70,7 @@ def columns_of(job: Job, source: Source) -> str | None:
     ]
     if missing:
         raise InputError("\n".join([*missing, f"Its columns are: {', '.join(source.columns)}."]))
+    source.check_types(tn_column, set(wanted.values()))
     if len(bindings(job.steps)) > MAX_BINDINGS:
         raise InputError(f"A job sets at most {MAX_BINDINGS} values in all its steps together.")
     if tn_column in {binding.column for binding in bindings(job.steps) if _is_secret(job.steps, binding)}:
@@ -107,6 +108,9 @@ def take_in(source: Source, job: Job, folder: RunFolder, tn_column: str | None) 
             if secret is not None:
                 secret.append(_secret_batch(job, secret_schema, columns, size))
             shown = [_mask(column) if name in hidden else column for name, column in columns.items()]
+            if hidden:
+                # A malformed line stands whole in its first cell, and may hold a secret anywhere.
+                shown[0] = pc.if_else(pa.array(batch.malformed), MASK, shown[0])
             kept.append(pa.RecordBatch.from_arrays([*shown, pa.array(batch.malformed)], schema=masked))
             start += size
         same = stack.enter_context(FixedWriter(folder.same, "<i8"))

@@ -29,8 +29,9 @@ import structlog
 from batcher import operations
 from batcher.carrier.auth import Authorization
 from batcher.carrier.client import Client
-from batcher.carrier.converse import Conversation, Wire
+from batcher.carrier.converse import Conversation
 from batcher.carrier.limits import Gate
+from batcher.carrier.wire import Wire
 from batcher.engine.folder import RunFolder, locked, prepare_output, run_folder, run_folders
 from batcher.engine.job import Binding, Job, Step
 from batcher.engine.judge import Secrets, columns_of, take_in

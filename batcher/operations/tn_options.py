@@ -404,6 +404,7 @@ def read(answer: Answer) -> Reading:
     in_location = answer.headers.get("location", "").rpartition("/")[2]
     return Reading(
         order_id=next(filter(xml.is_id, (xml.text_of(order, "OrderId"), in_location)), None),
+        customer_order_id=xml.text_of(order, "CustomerOrderId") or None,
         status=status,
         settled=status in _TERMINAL,
         issues=[*xml.errors_in(order), *xml.warnings_in(order)],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +17,12 @@ from typing import Any
 
 from batcher.errors import InputError
 
+_PASSCODE = re.compile(rb"(<PortOutPasscode>)(?!unchanged|systemDefault)[^<]*")
+
 
 def append(path: Path, entry: dict[str, Any], body: bytes) -> None:
-    """Add one executed request, its body compressed. The file is the owner's alone: a body may hold passcodes."""
-    packed = base64.b64encode(zlib.compress(body, 1)).decode()
+    """Add one executed request, its body compressed and without passcodes."""
+    packed = base64.b64encode(zlib.compress(_PASSCODE.sub(rb"\g<1>0000", body), 1)).decode()
     line = json.dumps(entry | {"body": packed}, separators=(",", ":")) + "\n"
     with open(path, "ab", buffering=0, opener=_private) as file:
         file.write(line.encode())

@@ -1,0 +1,146 @@
+"""Finding an order whose answer was lost, or proving that it is not there.
+
+A hit is an order with our CustomerOrderId. Only clean misses count towards absence, over time, and only if the same
+form of query finds a known order. Everything else leaves the chunk to a person.
+"""
+
+from __future__ import annotations
+
+import time
+from random import random
+from secrets import token_hex
+
+import anyio
+import structlog
+
+from batcher.carrier.limits import LOOK_UP
+from batcher.carrier.recorder import Recorder
+from batcher.carrier.retry import GetVerdict, backoff_seconds, judge_get
+from batcher.carrier.wire import READ_TRIES, Wire, denied, elapsed_clock
+from batcher.errors import ProtocolError
+from batcher.ledger import Head
+from batcher.model import Answer, Order, Request
+
+_log = structlog.get_logger()
+
+#: A lost order is looked up until this many clean misses stand in a row, over `absence_seconds`.
+CLEAN_MISSES = 3
+#: Nothing clean for so many answers in a row: the chunk is parked.
+_UNCLEAR_ANSWERS = 10
+
+
+class LookUp:
+    """The look-ups of one step's orders."""
+
+    def __init__(
+        self, talk: Order, wire: Wire, record: Recorder, *, api: str, step: int, absence_seconds: float
+    ) -> None:
+        self._talk, self._wire, self._record, self._api, self._step = talk, wire, record, api, step
+        self._absence_seconds = absence_seconds
+        #: seconds until the list showed an order just accepted; None: it is not known to work at all
+        self._control: float | None = None
+
+    async def look_up(self, number: int) -> None:
+        """Resolve an UNKNOWN chunk: found, proven absent, or parked."""
+        head: Head = await self._record(self._record.ledger.head, number)
+        request = self._talk.find.look_up(head.customer_order_id, self._api)
+        misses, since, unclear, form = 0, 0.0, 0, 0
+        while True:
+            orders, status = await self._orders(request, head.customer_order_id)
+            if orders:
+                await self._record(self._record.ledger.found, number, orders[0], orders[1:])
+                _log.info("found", chunk=number, order_id=orders[0])
+                return None
+            if orders is None:
+                misses, unclear = 0, unclear + 1
+                if unclear >= _UNCLEAR_ANSWERS:
+                    return await self._record(
+                        self._record.ledger.park, number, f"{unclear} look-ups without a clear answer"
+                    )
+            else:
+                if status != form:
+                    misses, form = 0, status
+                since = since if misses else elapsed_clock()
+                misses, unclear = misses + 1, 0
+            waited = elapsed_clock() - since
+            if misses >= CLEAN_MISSES and waited >= self._absence():
+                return await self._absent(number, misses, waited, form)
+            await anyio.sleep(max(1.0, self._absence() / CLEAN_MISSES) if misses else backoff_seconds(unclear, random))
+
+    def _absence(self) -> float:
+        return max(self._absence_seconds, 10 * (self._control or 0.0))
+
+    async def _absent(self, number: int, misses: int, waited: float, form: int) -> None:
+        if not await self._list_works():
+            why = "its absence cannot be proven: no known order was found by the same query"
+            return await self._record(self._record.ledger.park, number, why)
+        nobody = f"b-{token_hex(8)}-0"
+        orders, status = await self._orders(self._talk.find.look_up(nobody, self._api), nobody)
+        if orders != [] or status != form:
+            why = "its absence cannot be proven: an id that nobody has gets another answer"
+            return await self._record(self._record.ledger.park, number, why)
+        state = await self._record(self._record.ledger.absent, number, f"{misses} clean misses over {waited:.0f} s")
+        _log.info("proven absent", chunk=number, state=state)
+        return None
+
+    async def _orders(self, request: Request, customer_order_id: str) -> tuple[list[str] | None, int]:
+        """Order ids that carry exactly this CustomerOrderId, and the answer's status; None when it is not clear."""
+        outcome = await self._wire.ask(request, LOOK_UP)
+        if isinstance(outcome, Answer) and judge_get(outcome) is GetVerdict.DENIED:
+            raise denied(outcome)
+        if not isinstance(outcome, Answer) or (listed := self._talk.find.orders(outcome)) is None:
+            return None, 0
+        ours = []
+        for order_id, named in listed:
+            # Summaries may leave the CustomerOrderId out: then the order itself has to say whose it is.
+            whose = named if named is not None else await self._whose(order_id)
+            if whose is None:
+                return None, 0
+            if whose == customer_order_id:
+                ours.append(order_id)
+        return ours, outcome.status
+
+    async def _whose(self, order_id: str) -> str | None:
+        """The CustomerOrderId that an order itself shows, "" when it has none; None when it cannot be read."""
+        verdict, answer = await self._wire.get(self._talk.poll(order_id, self._api), LOOK_UP, READ_TRIES)
+        if verdict is not GetVerdict.OK or answer is None:
+            return None
+        try:
+            return self._talk.read(answer).customer_order_id or ""
+        except ProtocolError:
+            return None
+
+    async def measure(self, number: int) -> None:
+        """Look up the first accepted order at once: it proves that the list works, and how late it is."""
+        head: Head = await self._record(self._record.ledger.head, number)
+        started = elapsed_clock()
+        if head.order_id is not None and await self._finds(head.customer_order_id, head.order_id):
+            self._control = elapsed_clock() - started
+            _log.debug("list lag", seconds=round(self._control, 2))
+
+    async def _list_works(self) -> bool:
+        """A known order is found by the form of query that missed ours."""
+        if self._control is not None:
+            return True
+        known = await self._record(self._record.ledger.known_order, self._step)
+        if known is None:
+            # Nothing of ours was accepted yet: any recent order of the account will do (days are
+            # coarse and may exclude their edge: two back).
+            day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 2 * 86_400))
+            outcome = await self._wire.ask(self._talk.find.recent(day, self._api), LOOK_UP)
+            listed = (self._talk.find.orders(outcome) or []) if isinstance(outcome, Answer) else []
+            for order_id, named in listed[:10]:
+                whose = named or await self._whose(order_id)
+                if whose:
+                    known = (whose, order_id)
+                    break
+        return known is not None and await self._finds(*known)
+
+    async def _finds(self, customer_order_id: str, order_id: str) -> bool:
+        request = self._talk.find.look_up(customer_order_id, self._api)
+        for tries in range(_UNCLEAR_ANSWERS):
+            orders, _ = await self._orders(request, customer_order_id)
+            if orders and order_id in orders:
+                return True
+            await anyio.sleep(backoff_seconds(tries + 1, random))
+        return False

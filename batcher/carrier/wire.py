@@ -1,0 +1,153 @@
+"""The way to the carrier: every request passes one gate, and every fault comes back as a value.
+
+It knows what was seen on the way (429s, faults, latencies) and when to give up. What an answer means for a chunk is
+`converse`'s business.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import random
+
+import anyio
+import structlog
+
+from batcher.carrier.client import Client
+from batcher.carrier.limits import POLL, Gate, reset_seconds
+from batcher.carrier.retry import GetVerdict, backoff_seconds, judge_get
+from batcher.carrier.xml import refusal
+from batcher.errors import CarrierRefused, CarrierUnavailable, NotSent, OutcomeUnknown
+from batcher.model import Answer, Issue, Request
+
+_log = structlog.get_logger()
+
+#: A record that cannot be read after so many tries fails its row.
+READ_TRIES = 8
+#: Polls under way at once: their answers are the largest.
+_POLLS_AT_ONCE = 32
+#: So many 429s in a row mean that the carrier limits us without end.
+_THROTTLES_IN_A_ROW = 200
+#: Failures in a row before anything ever worked; afterwards we hold out for an hour.
+_FIRST_FAILURES = 5
+_PATIENCE_SECONDS = 3600.0
+
+
+def elapsed_clock() -> float:
+    """Seconds for waits that guard a send: they go on while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+@dataclass
+class Wire:
+    """The way to the carrier: one client, one rate gate, and what was seen on it."""
+
+    client: Client
+    gate: Gate
+    clock: Callable[[], float] = time.monotonic
+    requests: int = 0
+    throttled: int = 0
+    #: seconds of the last answers to writes
+    latencies: list[float] = field(default_factory=list)
+    _throttles: int = 0
+    _failures: int = 0
+    _worked: float | None = None
+    _polls: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(_POLLS_AT_ONCE))
+
+    async def ask(self, request: Request, rank: int) -> Answer | NotSent | OutcomeUnknown:
+        """Send one request through the gate; faults of the wire come back as values.
+
+        Raises CarrierUnavailable when nothing works any more.
+        """
+        if rank == POLL:
+            async with self._polls:
+                await self.gate.take(rank)
+                return await self.send(request)
+        await self.gate.take(rank)
+        return await self.send(request)
+
+    async def send(
+        self, request: Request, on_sent: Callable[[], None] | None = None
+    ) -> Answer | NotSent | OutcomeUnknown:
+        """Send without asking the gate: for a request whose slot was taken before its intent."""
+        self.requests += 1
+        started = self.clock()
+        try:
+            answer = await self.client.send(request, on_sent=on_sent)
+        except (NotSent, OutcomeUnknown) as fault:
+            self._failed(fault)
+            return fault
+        if answer.status == 429:
+            self._throttle(answer)
+            return answer
+        self._throttles = 0
+        if answer.status < 500:
+            self._failures, self._worked = 0, elapsed_clock()
+        if request.method != "GET":
+            self.latencies = [*self.latencies[-99:], self.clock() - started]
+        return answer
+
+    async def get(self, request: Request, rank: int, tries: int | None = None) -> tuple[GetVerdict, Answer | None]:
+        """Ask until there is an answer worth reading, or `tries` failed; raises CarrierRefused on 401 and 403."""
+        failures = 0
+        while True:
+            outcome = await self.ask(request, rank)
+            answer = outcome if isinstance(outcome, Answer) else None
+            readable = answer is not None and 400 <= answer.status < 500 and bool(refusal(answer))
+            verdict = judge_get(outcome, readable_errors=readable)
+            if verdict is GetVerdict.DENIED:
+                raise denied(answer)
+            if verdict in {GetVerdict.OK, GetVerdict.MISSING, GetVerdict.REFUSED}:
+                return verdict, answer
+            if verdict is GetVerdict.THROTTLED:
+                continue
+            failures += 1
+            if failures == tries:
+                return verdict, answer
+            await anyio.sleep(backoff_seconds(failures, random))
+
+    def _throttle(self, answer: Answer) -> None:
+        self.throttled += 1
+        self._throttles += 1
+        if self._throttles >= _THROTTLES_IN_A_ROW:
+            raise CarrierUnavailable(f"The carrier answered 429 {self._throttles} times in a row. Try again later.")
+        seconds = reset_seconds(answer.headers, now=time.time(), misses=self._throttles - 1)
+        self.gate.pause(self.clock() + seconds)
+        _log.info("rate limited", seconds=round(seconds, 1))
+
+    def _failed(self, fault: NotSent | OutcomeUnknown) -> None:
+        self._failures += 1
+        seconds = backoff_seconds(self._failures, random)
+        worked = self._worked
+        hopeless = self._failures >= _FIRST_FAILURES if worked is None else elapsed_clock() - worked > _PATIENCE_SECONDS
+        if isinstance(fault, NotSent) and hopeless:
+            raise CarrierUnavailable(f"{fault} Nothing more was sent; the same command goes on.") from fault
+        if isinstance(fault, NotSent):
+            self.gate.pause(self.clock() + seconds)
+        _log.warning("no answer", why=str(fault), failures=self._failures)
+
+
+def denied(answer: Answer | None) -> CarrierRefused:
+    """The carrier refuses us as a whole: which of our settings a person has to look at."""
+    status = 0 if answer is None else answer.status
+    remedy = {
+        401: "refused the credentials (401). Check BATCHER_CLIENT_ID and BATCHER_CLIENT_SECRET (or the others in use).",
+        403: "does not allow this (403). Check [carrier] account_id and the roles of the credentials.",
+    }
+    return CarrierRefused(
+        "The carrier "
+        + remedy.get(status, f"does not know this path ({status}). Check [carrier] base_url, api and account_id.")
+        + " Unsent rows stay pending; the same command goes on."
+    )
+
+
+def said(answer: Answer | None) -> list[Issue]:
+    """What an answer that is no success says, never empty."""
+    if answer is None:
+        return [Issue("error", 0, "", f"no readable answer after {READ_TRIES} tries")]
+    return refusal(answer) or [Issue("error", 0, str(answer.status), f"answered with status {answer.status}")]
+
+
+def in_words(outcome: Answer | NotSent | OutcomeUnknown) -> str:
+    return f"status {outcome.status}" if isinstance(outcome, Answer) else str(outcome)

@@ -1,0 +1,102 @@
+"""A ledger's file: how it is made, opened and recognized, and what is refused before anything is sent."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from batcher.errors import InputError
+from batcher.ledger.tables import METADATA
+
+APPLICATION_ID = 0x746E6261  # "tnba"
+VERSION = 1
+#: WAL shares memory between processes, which these cannot do.
+_NETWORK_FILE_SYSTEMS = {
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "afs",
+    "ceph",
+    "glusterfs",
+    "fuse.sshfs",
+    "fuse.glusterfs",
+}
+
+
+def open_file(path: Path) -> sa.Engine:
+    """Open `path`, or create it (0600). InputError: newer, damaged, another program's, or on a network disk."""
+    refuse_network(path.parent)
+    fresh = not path.exists() or path.stat().st_size == 0
+    if fresh:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600))
+    engine = sa.create_engine(
+        f"sqlite:///{path}", poolclass=sa.pool.StaticPool, connect_args={"check_same_thread": False, "timeout": 10}
+    )
+    sa.event.listen(engine, "connect", _on_connect)
+    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    try:
+        with engine.begin() as db:
+            if fresh:
+                METADATA.create_all(db)
+                db.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+                db.exec_driver_sql(f"PRAGMA user_version={VERSION}")
+            else:
+                _recognize(db, path)
+    except sa.exc.DatabaseError as error:
+        engine.dispose()
+        raise InputError(f"{path}: not a readable ledger ({error.orig}). Nothing was sent.") from error
+    except InputError:
+        engine.dispose()
+        raise
+    return engine
+
+
+def refuse_network(folder: Path) -> None:
+    """InputError when the folder lies on a network file system, where WAL is not safe."""
+    mounts = Path("/proc/self/mountinfo")
+    if not mounts.exists():
+        return
+    where, best = str(folder.resolve()), ("", "")
+    for line in mounts.read_text("utf-8", "replace").splitlines():
+        left, _, right = line.partition(" - ")
+        point, kind = left.split()[4], right.split()[0]
+        inside = where == point or where.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best[0]):
+            best = (point, kind)
+    if best[1] in _NETWORK_FILE_SYSTEMS:
+        raise InputError(
+            f"{folder} lies on a network file system ({best[1]}): the ledger is not safe there. Choose a local [output] path."
+        )
+
+
+def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun by the "begin" listener, not by the driver
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "trusted_schema=OFF",
+        "secure_delete=ON",
+        "busy_timeout=10000",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _recognize(db: sa.Connection, path: Path) -> None:
+    application, version = (
+        db.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("application_id", "user_version")
+    )
+    if application != APPLICATION_ID:
+        raise InputError(f"{path} is not a ledger of batcher.")
+    if version != VERSION:
+        raise InputError(
+            f"{path} was written by another version of batcher (ledger version {version}, this one reads {VERSION})."
+        )
+    damage = db.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    if damage != "ok":
+        raise InputError(f"{path} is damaged ({damage}). Nothing was sent.")
