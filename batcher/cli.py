@@ -17,13 +17,14 @@ import click
 
 from batcher import __version__
 from batcher.errors import BatcherError, CarrierRefused, CarrierUnavailable, InputError, Interrupted
+from batcher.process import keep_private, keep_small
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from batcher.engine.folder import RunFolder
+    from batcher.engine.identity import Way
     from batcher.engine.job import Job
-    from batcher.engine.run import Way
 
 _Command = TypeVar("_Command", bound=click.Command)
 #: The account of a simulated run that names none.
@@ -345,7 +346,7 @@ def _way(job: Job, *, simulate: bool) -> Way:
         unknown_variables,
     )
     from batcher.carrier.client import check_base_url, default_base_url
-    from batcher.engine.run import Way
+    from batcher.engine.identity import Way
 
     account_id = job.carrier.account_id or os.environ.get("BATCHER_ACCOUNT_ID")
     if simulate:
@@ -388,7 +389,8 @@ async def _simulated(folder: RunFolder, api: str) -> AsyncGenerator[str]:
 
 
 def _configure_logs(words: Mapping[str, Any]) -> Any:
-    """Logs and bar on stderr; gives the bar."""
+    """Logs and bar on stderr; gives the bar. Called by every command that works on rows."""
+    keep_small()
     from batcher.logs import configure
     from batcher.progress import Bar, TqdmStream
 
@@ -421,7 +423,7 @@ def _print_json(value: Any) -> None:
 
 
 def _run_text(summary: Mapping[str, Any]) -> str:
-    from batcher.engine.report import summary_text
+    from batcher.engine.summary import summary_text
 
     if "already_done" in summary:
         head = f"Already done at {summary['already_done']}; nothing was sent. Use --again to send it again.\n\n"
@@ -459,7 +461,7 @@ def _check_text(summary: Mapping[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and end the process with its exit code."""
-    os.umask(0o077)
+    keep_private()
     code = 0
     try:
         cli.main(args=list(arguments) if arguments is not None else None, prog_name="batcher", standalone_mode=False)

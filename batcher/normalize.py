@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,9 +37,8 @@ _BYTE_COUNTS[list(b"0123456789")] = 1
 
 _BLANK, _OPENING, _PLUS, _ZERO, _ONE = b" (+01"
 _POINT_ZERO = int.from_bytes(b".0", "little")
-# Blanks around longer cells are left to `tn.parse`.
-_MAX_TRIMMED_BYTES = 40
-
+# Longer cells are left to `tn.parse`: scratch arrays stay small whatever the input holds.
+_MAX_BYTES = 40
 
 #: The verdicts on some rows, in the columns of `normalize`.
 _Verdicts = dict[str, NDArray[Any]]
@@ -125,7 +125,7 @@ def _decide(part: pa.Array, out: _Verdicts) -> None:
     is_plain = (lengths == 10) | (has_one & ((lengths == 11) | (has_plus & (lengths == 12))))
     is_plain &= _are_digits(eight, 8) & _are_digits(head >> 16, 2) & (head >> 16 & 255 != _ZERO)
     _settle(out, is_plain, head, eight)
-    rest = np.flatnonzero(~is_plain)
+    rest = np.flatnonzero(~is_plain & (lengths <= _MAX_BYTES))
     if rest.size:
         found = {name: column[rest] for name, column in out.items()}
         _decide_punctuated(part.take(pa.array(rest)), found)
@@ -200,7 +200,7 @@ def _bytes(part: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArra
 def _trim(text: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> None:
     """Moves starts and ends inwards over blanks."""
     for edges, last, step in ((starts, 0, 1), (ends, -1, -1)):
-        rows = np.flatnonzero((text[edges + last] == _BLANK) & (ends - starts <= _MAX_TRIMMED_BYTES))
+        rows = np.flatnonzero(text[edges + last] == _BLANK)
         while (rows := rows[(starts[rows] < ends[rows]) & (text[edges[rows] + last] == _BLANK)]).size:
             edges[rows] += step
 
@@ -261,10 +261,12 @@ def _parse_undecided(cells: pa.ChunkedArray, verdicts: _Verdicts) -> None:
     if not rows.size:
         return
     distinct = cells.take(pa.array(rows)).combine_chunks().dictionary_encode()
-    parsed = [rules.parse(cell, international=_judge_abroad) for cell in distinct.dictionary.to_pylist()]
-    parsed_rows = np.array(parsed, np.int64)[distinct.indices]
-    for place, name in enumerate(rules.Parsed._fields):
-        verdicts[name][rows] = parsed_rows[:, place]
+    names = rules.Parsed._fields
+    # Straight into an array: thousands of tuples kept at once would set off the garbage collector.
+    parsed = (rules.parse(cell, international=_judge_abroad) for cell in distinct.dictionary.to_pylist())
+    numbers = np.fromiter(chain.from_iterable(parsed), np.int64).reshape(-1, len(names))[distinct.indices]
+    for place, name in enumerate(names):
+        verdicts[name][rows] = numbers[:, place]
 
 
 def _judge_abroad(digits: int) -> tuple[int, int]:
@@ -292,7 +294,7 @@ class _Country(NamedTuple):
 def _country(code: str) -> _Country | None:
     """What libphonenumber knows of a country code.
 
-    Its own `parse` and `is_valid_number` change digits (they drop a trunk 0) and take ten times as long.
+    The metadata is asked for the digits as typed: the library's `parse` drops a trunk 0, and takes ten times as long.
     """
     from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
 

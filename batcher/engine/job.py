@@ -6,7 +6,6 @@ a setting may be is the operation's business; here the constants are handed to i
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from batcher.engine.mistakes import Lines, by_line, near, syntax, told
 from batcher.errors import InputError
 from batcher.model import Column
 
@@ -172,24 +172,24 @@ def read_job(path: Path) -> Job:
         text = raw.decode()
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise InputError(_syntax(path, error)) from error
+        raise InputError(syntax(path, error)) from error
     except (UnicodeDecodeError, RecursionError, ValueError) as error:
         raise InputError(f"{path}: not a readable TOML file ({error}).") from error
-    return _build(tables, _Lines(str(path), text), path=path, folder=path.resolve().parent)
+    return _build(tables, Lines(str(path), text), path=path, folder=path.resolve().parent)
 
 
 def job_from(tables: Mapping[str, Any], *, folder: Path) -> Job:
     """The same from the command line's own words; paths relative to `folder`."""
-    return _build(tables, _Lines("command line", ""), path=None, folder=folder)
+    return _build(tables, Lines("command line", ""), path=None, folder=folder)
 
 
-def _build(tables: Mapping[str, Any], lines: _Lines, *, path: Path | None, folder: Path) -> Job:
+def _build(tables: Mapping[str, Any], lines: Lines, *, path: Path | None, folder: Path) -> Job:
     mistakes: list[str] = []
     file: JobFile | None = None
     try:
         file = JobFile.model_validate(tables)
     except ValidationError as error:
-        mistakes += [_told(lines, (), problem, JobFile) for problem in error.errors()]
+        mistakes += [told(lines, (), problem, JobFile) for problem in error.errors()]
     found = tables.get("step")
     steps = [
         step
@@ -198,7 +198,7 @@ def _build(tables: Mapping[str, Any], lines: _Lines, *, path: Path | None, folde
     ]
     mistakes += _misfits(steps, lines)
     if mistakes or file is None:
-        raise InputError("\n".join(sorted(set(mistakes), key=_by_line)))
+        raise InputError("\n".join(sorted(set(mistakes), key=by_line)))
     return Job(
         path=path,
         name=path.stem if path else "-".join(step.operation.name for step in steps),
@@ -213,7 +213,7 @@ def _build(tables: Mapping[str, Any], lines: _Lines, *, path: Path | None, folde
     )
 
 
-def _step(number: int, table: Mapping[str, Any], lines: _Lines, mistakes: list[str]) -> Step | None:
+def _step(number: int, table: Mapping[str, Any], lines: Lines, mistakes: list[str]) -> Step | None:
     from batcher import operations
 
     place = ("step", number - 1)
@@ -237,14 +237,16 @@ def _step(number: int, table: Mapping[str, Any], lines: _Lines, mistakes: list[s
     try:
         settings = operation.settings(**values)
     except ValidationError as error:
-        mistakes += [_told(lines, place, problem, operation.settings) for problem in error.errors()]
+        mistakes += [
+            told(lines, place, problem, operation.settings, secret=operation.secret) for problem in error.errors()
+        ]
         return None
     bindings = tuple(_bind(number, place, operation, settings, lines, mistakes)) if len(mistakes) == before else ()
     return Step(number, operation, settings, bindings) if len(mistakes) == before else None
 
 
 def _column(
-    place: tuple[Any, ...], key: str, value: Any, operation: Operation, lines: _Lines, mistakes: list[str]
+    place: tuple[Any, ...], key: str, value: Any, operation: Operation, lines: Lines, mistakes: list[str]
 ) -> Any:
     """`{ column = "X" }` as a Column; anything else as it is."""
     if not isinstance(value, dict):
@@ -261,7 +263,7 @@ def _column(
 
 
 def _bind(
-    number: int, place: tuple[Any, ...], operation: Operation, settings: Any, lines: _Lines, mistakes: list[str]
+    number: int, place: tuple[Any, ...], operation: Operation, settings: Any, lines: Lines, mistakes: list[str]
 ) -> Iterator[Binding]:
     for name in type(settings).model_fields:
         value = getattr(settings, name)
@@ -281,7 +283,7 @@ def _bind(
             yield Binding(number, name, None, constant)
 
 
-def _misfits(steps: Sequence[Step], lines: _Lines) -> Iterator[str]:
+def _misfits(steps: Sequence[Step], lines: Lines) -> Iterator[str]:
     """Steps that set nothing, contradict themselves, or speak of other things than the first."""
     for step in steps:
         place, operation = ("step", step.number - 1), step.operation
@@ -307,76 +309,3 @@ def is_change(operation: Operation, setting: str) -> bool:
 def text_of(value: Any) -> str:
     """A TOML constant as the text that a cell would hold."""
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def near(word: str, words: Sequence[str]) -> str:
-    """` - did you mean "…"?`, or nothing."""
-    close = difflib.get_close_matches(word, words, 1, 0.6)
-    return f' - did you mean "{close[0]}"?' if close else ""
-
-
-def _told(lines: _Lines, place: tuple[Any, ...], problem: Any, model: type[BaseModel]) -> str:
-    """One pydantic error in our words."""
-    where = (*place, *problem["loc"])
-    key = str(where[-1])
-    if problem["type"] == "extra_forbidden":
-        known = _keys(model, problem["loc"][:-1])
-        return lines.told(where, _dotted(where), "unknown key", near(key, known) or f" (known: {', '.join(known)})")
-    if problem["type"] == "missing":
-        return lines.told(where[:-1], _dotted(where), "is missing")
-    message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    message = message if problem["type"] == "value_error" else f"should be {message}, not {problem['input']!r}"
-    literals = [
-        str(part).strip("'") for part in re.findall(r"'[^']*'", str(problem.get("ctx", {}).get("expected", "")))
-    ]
-    return lines.told(where, _dotted(where), message, near(str(problem["input"]), literals))
-
-
-def _keys(model: type[BaseModel], loc: Sequence[Any]) -> list[str]:
-    for part in loc:
-        field = model.model_fields.get(str(part))
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
-            return []
-        model = field.annotation
-    keys = list(model.model_fields)
-    return keys if model is JobFile or model.__module__ == __name__ else [*keys, "operation"]
-
-
-def _dotted(where: Sequence[Any]) -> str:
-    return ".".join(str(part + 1) if isinstance(part, int) else str(part) for part in where)
-
-
-def _syntax(path: Path, error: tomllib.TOMLDecodeError) -> str:
-    found = re.fullmatch(r"(.*) \(at line ([0-9]+), column [0-9]+\)", str(error))
-    return f"{path}:{found[2]}: {found[1]}." if found else f"{path}: {error}."
-
-
-def _by_line(mistake: str) -> tuple[int, str]:
-    found = re.search(r":([0-9]+): ", mistake)
-    return (int(found[1]) if found else 0, mistake)
-
-
-class _Lines:
-    """Where a key stands in the file: tomllib does not say."""
-
-    _HEADER = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_.-]+)\s*\]\]?")
-    _KEY = re.compile(r"\s*([A-Za-z0-9_-]+|\"[^\"]*\")\s*[=.]")
-
-    def __init__(self, file: str, text: str) -> None:
-        self.file = file
-        self._line: dict[tuple[Any, ...], int] = {}
-        table: tuple[Any, ...] = ()
-        seen: dict[str, int] = {}
-        for number, line in enumerate(text.splitlines(), 1):
-            if header := self._HEADER.match(line):
-                table = tuple(header[2].split("."))
-                if header[1] == "[[":
-                    table = (*table, seen.setdefault(header[2], -1) + 1)
-                    seen[header[2]] += 1
-                self._line.setdefault(table, number)
-            elif key := self._KEY.match(line):
-                self._line.setdefault((*table, key[1].strip('"')), number)
-
-    def told(self, where: tuple[Any, ...], key: str, message: str, hint: str = "") -> str:
-        line = next((self._line[where[:end]] for end in range(len(where), 0, -1) if where[:end] in self._line), None)
-        return f"{self.file}:{line}: {key}: {message}{hint}" if line else f"{self.file}: {key}: {message}{hint}"

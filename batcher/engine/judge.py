@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from batcher.engine.duplicates import Duplicates
 from batcher.engine.folder import RunFolder
-from batcher.engine.job import Binding, Job, Step, is_change, near
+from batcher.engine.job import Binding, Job, Step, is_change
+from batcher.engine.mistakes import near
 from batcher.engine.outcome import BAD_VALUE, MAX_BINDINGS, NOTHING_SET
 from batcher.engine.values import Evaluated, Values, combinations, hashed, values_at
 from batcher.errors import InputError

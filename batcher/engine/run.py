@@ -6,39 +6,44 @@ the ledger says where. Nothing is sent before the whole input was read, judged a
 
 from __future__ import annotations
 
-import datetime as dt
-import hashlib
-import json
 import os
 import secrets as entropy
 import shutil
 import signal
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
-from dataclasses import dataclass, replace
-from operator import itemgetter
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import anyio
 import numpy as np
 import structlog
 
 from batcher import operations
-from batcher.carrier.auth import Authorization
 from batcher.carrier.client import Client
 from batcher.carrier.converse import Conversation
 from batcher.carrier.limits import Gate
 from batcher.carrier.wire import Wire
-from batcher.engine.folder import RunFolder, locked, prepare_output, run_folder, run_folders
+from batcher.engine.folder import RunFolder, locked, prepare_output, run_folder
+from batcher.engine.identity import (
+    Way,
+    already_done,
+    job_digest,
+    newest,
+    open_input,
+    opened,
+    options_of,
+    refuse_elsewhere,
+    run_digest,
+    run_row,
+)
 from batcher.engine.job import Binding, Job, Step
 from batcher.engine.judge import Secrets, columns_of, take_in
 from batcher.engine.outcome import windows
 from batcher.engine.plan import filler, plan
-from batcher.engine.report import Tally, counted, summary_text, write_reports, write_summary
+from batcher.engine.report import write_reports
 from batcher.engine.submit import GRACE_SECONDS, Submission
+from batcher.engine.summary import as_if_sent, exit_code, summarize, summary_text, write_summary
 from batcher.errors import BatcherError, InputError, Interrupted
 from batcher.ledger import OPEN_STATES, Ledger
 from batcher.model import Check, Column, Ensure, Order, Read
@@ -56,18 +61,6 @@ class Progress(Protocol):
     def advance(self, rows: int) -> None: ...
 
     def stop(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class Way:
-    """How the carrier is reached: who we are there, and what opens the way for one run."""
-
-    account_id: str
-    #: part of the run's identity; "simulator" stands for the built-in one
-    base_url: str
-    authorization: Authorization | None
-    #: gives the base URL to speak to, for as long as it is open
-    open: Callable[[RunFolder], AbstractAsyncContextManager[str]]
 
 
 @dataclass(frozen=True)
@@ -96,158 +89,67 @@ def run(job: Job, way: Way, options: Options, progress: Progress) -> dict[str, A
 
 
 def _run_locked(job: Job, way: Way, options: Options, progress: Progress) -> dict[str, Any]:
-    unfinished, finished = _newest(job.output_path)
+    unfinished, finished = newest(job.output_path)
     if unfinished is not None:
-        _refuse_elsewhere(unfinished, way, job)
-    job_digest = _job_digest(job, way)
-    source = _open_input(job, unfinished)
+        refuse_elsewhere(unfinished, way, job)
+    of_job = job_digest(job, way)
+    source = open_input(job, unfinished)
     try:
         if unfinished is not None:
-            if source is None or _digest(source.digest(), job_digest) == _run_row(unfinished)["digest"]:
+            row = run_row(unfinished)
+            if source is None and row["facts"]["job_digest"] != of_job:
+                raise InputError(
+                    f"{job.input_path}: is gone, and the job is not the one of the unfinished run {unfinished.run_id}. "
+                    "Put back either of them."
+                )
+            if source is None or run_digest(source.digest(), of_job) == row["digest"]:
                 _log.info("resuming", run=unfinished.run_id)
                 return _work(unfinished, job, way, options, progress)
             _supersede(unfinished, job, way, progress)
         assert source is not None
         if finished is not None and (
-            done := _already_done(finished, _digest(source.digest(), job_digest), job, options)
+            done := already_done(finished, run_digest(source.digest(), of_job), job, again=options.again)
         ):
             return done
-        folder = _create(job, way, source, job_digest)
+        folder = _create(job, way, source, of_job)
     finally:
         if source is not None:
             source.close()
     return _work(folder, job, way, options, progress)
 
 
-# ── which run this is ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _newest(output: Path) -> tuple[RunFolder | None, RunFolder | None]:
-    """(the unfinished run, the newest finished one). What was not even read to its end is cleared away."""
-    unfinished, finished = None, None
-    for folder in run_folders(output):
-        row = _run_row(folder)
-        if not row["judged"]:
-            # Nothing was planned from it, so nothing was sent: its input is read anew.
-            shutil.rmtree(folder.path)
-        elif row["finished"] is not None:
-            finished = folder
-        elif row["retired"] is None:
-            unfinished = folder
-    return unfinished, finished
-
-
-@contextmanager
-def _ledger(folder: RunFolder) -> Generator[Ledger]:
-    ledger = Ledger(folder.ledger)
-    try:
-        yield ledger
-    finally:
-        ledger.close()
-
-
-def _run_row(folder: RunFolder) -> dict[str, Any]:
-    with _ledger(folder) as ledger:
-        return ledger.run()
-
-
-def _refuse_elsewhere(folder: RunFolder, way: Way, job: Job) -> None:
-    facts = _run_row(folder)["facts"]
-    was, now = itemgetter("account_id", "base_url", "api")(facts), (way.account_id, way.base_url, job.carrier.api)
-    if was != now:
-        raise InputError(
-            f"{folder.path}: this run is not finished, and it went to account {was[0]} at {was[1]} ({was[2]}), "
-            f"not to {now[0]} at {now[1]} ({now[2]}). Finish it there first, or move its folder away."
-        )
-
-
-def _open_input(job: Job, unfinished: RunFolder | None) -> Source | None:
-    """The input; an unfinished run can do without."""
-    if unfinished is not None and not job.input_path.exists():
-        _log.info("the input is gone; resuming from the run folder alone", input=str(job.input_path))
-        return None
-    return open_source(job.input_path)
-
-
-def _digest(input_digest: str, job_digest: str) -> str:
-    return hashlib.sha256(f"{input_digest}\n{job_digest}".encode()).hexdigest()
-
-
-def _job_digest(job: Job, way: Way) -> str:
-    """What decides the effect of a job besides its input. Secret constants go in by a slow hash."""
-    steps = [
-        [step.operation.name, [[b.setting, b.column, _hidden(step, b)] for b in step.bindings], _options_of(step)]
-        for step in job.steps
-    ]
-    facts = [way.account_id, way.base_url, job.carrier.api, job.tn_column, steps]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
-
-def _hidden(step: Step, binding: Binding) -> str | None:
-    if binding.constant is None or binding.setting not in step.operation.secret:
-        return binding.constant
-    return hashlib.scrypt(binding.constant.encode(), salt=b"tn-batcher", n=1 << 14, r=8, p=1).hex()
-
-
-def _options_of(step: Step) -> dict[str, Any]:
-    return {name: getattr(step.settings, name) for name in step.operation.options}
-
-
-def _already_done(folder: RunFolder, digest: str, job: Job, options: Options) -> dict[str, Any] | None:
-    """The summary of the newest finished run when the same is not to be done again."""
-    row = _run_row(folder)
-    if options.again or job.run.once_per == "start" or row["digest"] != digest:
-        return None
-    if job.run.once_per == "day" and _day(row["started"], job) != _day(time.time(), job):
-        return None
-    when = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(row["finished"]))
-    _log.info("already done; nothing is sent. Use --again to send it again", run=folder.run_id, finished=when)
-    summary: dict[str, Any] = json.loads((folder.path / "summary.json").read_text("utf-8"))
-    return {**summary, "already_done": when}
-
-
-def _day(seconds: float, job: Job) -> dt.date:
-    try:
-        zone = ZoneInfo(job.run.timezone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise InputError(
-            f'[run] timezone: "{job.run.timezone}" is no time zone; write "UTC" or "America/New_York".'
-        ) from error
-    return dt.datetime.fromtimestamp(seconds, zone).date()
-
-
-# ── a new run ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _create(job: Job, way: Way, source: Source, job_digest: str) -> RunFolder:
+def _create(job: Job, way: Way, source: Source, of_job: str) -> RunFolder:
     """Read, judge and keep the whole input in a new run folder."""
     tn_column = columns_of(job, source)
-    digest = _digest(source.digest(), job_digest)
+    digest = run_digest(source.digest(), of_job)
     run_id = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{digest[:6]}"
     folder = RunFolder(job.output_path / run_id)
     try:
         folder.path.mkdir(mode=0o700)
     except FileExistsError:
         time.sleep(1)  # ids count seconds
-        return _create(job, way, source, job_digest)
-    begin(folder, job, way, source, digest, tn_column)
+        return _create(job, way, source, of_job)
+    begin(folder, job, way, source, of_job, tn_column)
     return folder
 
 
-def begin(folder: RunFolder, job: Job, way: Way, source: Source, digest: str, tn_column: str | None) -> None:
+def begin(folder: RunFolder, job: Job, way: Way, source: Source, of_job: str, tn_column: str | None) -> None:
     """Write the ledger's first page and take the input in; a folder that is not judged counts for nothing."""
     facts: dict[str, Any] = {
         "job": job.name,
         "input": str(source.path),
         "input_sha256": source.digest(),
+        "job_digest": of_job,
         "account_id": way.account_id,
         "base_url": way.base_url,
         "api": job.carrier.api,
     }
-    with _ledger(folder) as ledger:
+    with opened(folder) as ledger:
         prefix = "".join(entropy.choice("abcdefghijklmnopqrstuvwxyz234567") for _ in range(10))
         steps = [(step.operation.name, _kept(step)) for step in job.steps]
-        ledger.create_run(folder.run_id, digest=digest, prefix=prefix, facts=facts, steps=steps)
+        ledger.create_run(
+            folder.run_id, digest=run_digest(source.digest(), of_job), prefix=prefix, facts=facts, steps=steps
+        )
         started = time.process_time()
         facts |= take_in(source, job, folder, tn_column)
         ledger.judged(facts)
@@ -258,7 +160,7 @@ def _kept(step: Step) -> dict[str, Any]:
     """A step as the ledger keeps it; a secret constant only lives in secret.arrow."""
     secret = step.operation.secret
     return {
-        "options": _options_of(step),
+        "options": options_of(step),
         "bindings": [
             [b.setting, b.column, "" if b.constant and b.setting in secret else b.constant] for b in step.bindings
         ],
@@ -279,12 +181,9 @@ def restored(ledger: Ledger) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-# ── the work ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _work(folder: RunFolder, job: Job, way: Way, options: Options, progress: Progress) -> dict[str, Any]:
     """One attempt at a run: plan, send, wait, report."""
-    with _ledger(folder) as ledger:
+    with opened(folder) as ledger:
         steps = restored(ledger)
         _check_files(folder, ledger)
         if not options.stale and (stale := ledger.retire_stale(time.time() - job.limits.max_age)):
@@ -425,7 +324,7 @@ async def _until_signal(submission: Submission) -> bool:
 def _supersede(folder: RunFolder, job: Job, way: Way, progress: Progress) -> None:
     """Settle what a run has sent whose input or job is no more: nothing new of it leaves."""
     _log.warning("input or job changed: the unfinished run is settled and retired", run=folder.run_id)
-    with _ledger(folder) as ledger:
+    with opened(folder) as ledger:
         steps = restored(ledger)
         ledger.retire_run("SUPERSEDED")
         attempt = ledger.begin_attempt({"pid": os.getpid(), "supersedes": True})
@@ -444,9 +343,6 @@ def _supersede(folder: RunFolder, job: Job, way: Way, progress: Progress) -> Non
         ledger.retire_run("SUPERSEDED")
         facts = {"pid": os.getpid(), "seconds": time.monotonic() - started, "requests": 0, "throttled": 0, **count}
         _close(folder, ledger, steps, job, attempt, facts, None)
-
-
-# ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _close(
@@ -476,52 +372,8 @@ def _all_planned(ledger: Ledger) -> bool:
     return all(step["planned"] is not None for step in ledger.steps()) or ledger.run()["retired"] is not None
 
 
-def exit_code(tally: Tally, job: Job, *, doubled: bool) -> int:
-    """What a run that nothing stopped ends with."""
-    if doubled:
-        return 5
-    if tally.statuses["unknown"] or tally.statuses["pending"]:
-        return 4
-    for status, tolerated in (("rejected", job.limits.tolerated_rejects), ("failed", job.limits.tolerated_failures)):
-        allowed = tolerated if tolerated >= 1 else tolerated * tally.rows
-        if tally.statuses[status] > allowed:
-            return 1
-    return 0
-
-
-def summarize(folder: RunFolder, ledger: Ledger, tally: Tally, code: int) -> dict[str, Any]:
-    """The object of summary.json."""
-    row, attempts = ledger.run(), ledger.attempts()
-    seconds = sum(attempt["facts"].get("seconds", 0.0) for attempt in attempts)
-    settled = tally.statuses["succeeded"] + tally.statuses["failed"]
-    return {
-        "run": row["id"],
-        "job": row["facts"]["job"],
-        "operations": [step["operation"] for step in ledger.steps()],
-        "account_id": row["facts"]["account_id"],
-        "base_url": row["facts"]["base_url"],
-        "api": row["facts"]["api"],
-        "input": row["facts"]["input"],
-        "input_sha256": row["facts"]["input_sha256"],
-        "rows": tally.rows,
-        "statuses": {status: tally.statuses[status] for status in _ORDER_OF_STATUSES},
-        "codes": counted(tally.codes),
-        "warnings": counted(tally.warnings),
-        "orders": ledger.orders_by_status(),
-        "doubled_orders": [ids for _, ids in ledger.doubles()],
-        "attempts": len(attempts),
-        "requests": sum(attempt["facts"].get("requests", 0) for attempt in attempts),
-        "throttled": sum(attempt["facts"].get("throttled", 0) for attempt in attempts),
-        "seconds": round(seconds, 3),
-        "tns_per_second": round(settled / seconds, 1) if seconds else 0.0,
-        "exit_code": code,
-        "folder": str(folder.path),
-    }
-
-
 #: An order is posted and polled, a record is got, put and read back.
 _REQUESTS_PER_CHUNK: dict[type, int] = {Order: 2, Check: 1, Ensure: 3, Read: 1}
-_ORDER_OF_STATUSES = ("succeeded", "failed", "rejected", "duplicate", "skipped", "unknown", "pending")
 
 
 def _point_latest(folder: RunFolder) -> None:
@@ -534,7 +386,7 @@ def _point_latest(folder: RunFolder) -> None:
 def report(job: Job, run_id: str | None) -> dict[str, Any]:
     """Write a run's reports again from its folder; the object of summary.json."""
     folder = run_folder(job.output_path, run_id)
-    with locked(job.output_path), _ledger(folder) as ledger:
+    with locked(job.output_path), opened(folder) as ledger:
         if not ledger.run()["judged"]:
             raise InputError(f"{folder.path}: its input was never read to the end; run the job again.")
         steps = restored(ledger)
@@ -558,14 +410,14 @@ def check(job: Job, way: Way) -> dict[str, Any]:
     folder.path.mkdir(parents=True, mode=0o700)
     try:
         with open_source(job.input_path) as source:
-            begin(folder, job, way, source, _digest(source.digest(), _job_digest(job, way)), columns_of(job, source))
-        with _ledger(folder) as ledger:
+            begin(folder, job, way, source, job_digest(job, way), columns_of(job, source))
+        with opened(folder) as ledger:
             _plan(restored(ledger)[0], folder, ledger)
             tally = write_reports(
                 ledger, folder, folder.path, job.steps, api=job.carrier.api, file_format=job.output_format
             )
             orders = sum(ledger.chunks_by_state(1).values())
-            summary = summarize(folder, ledger, tally, exit_code(_as_if_sent(tally), job, doubled=False))
+            summary = summarize(folder, ledger, tally, exit_code(as_if_sent(tally), job, doubled=False))
         rejects = f"rejects.{job.output_format}"
         (folder.path / rejects).replace(folder.path.parent / rejects)
     finally:
@@ -579,9 +431,3 @@ def check(job: Job, way: Way) -> dict[str, Any]:
         "planned_seconds": round(requests / job.limits.requests_per_second, 1),
         "first_rejects": tally.rejects,
     }
-
-
-def _as_if_sent(tally: Tally) -> Tally:
-    statuses = tally.statuses.copy()
-    statuses["succeeded"] += statuses.pop("pending", 0)
-    return replace(tally, statuses=statuses)

@@ -1,0 +1,136 @@
+"""Which run this is: a new one, one to resume, or one that was done already."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Generator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import structlog
+
+from batcher.carrier.auth import Authorization
+from batcher.engine.folder import RunFolder, run_folders
+from batcher.engine.job import Binding, Job, Step
+from batcher.errors import InputError
+from batcher.ledger import Ledger
+from batcher.table import Source, open_source
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the carrier is reached: who we are there, and what opens the way for one run."""
+
+    account_id: str
+    #: part of the run's identity; "simulator" stands for the built-in one
+    base_url: str
+    authorization: Authorization | None
+    #: gives the base URL to speak to, for as long as it is open
+    open: Callable[[RunFolder], AbstractAsyncContextManager[str]]
+
+
+def newest(output: Path) -> tuple[RunFolder | None, RunFolder | None]:
+    """(the unfinished run, the newest finished one). What was not even read to its end is cleared away."""
+    unfinished, finished = None, None
+    for folder in run_folders(output):
+        row = run_row(folder)
+        if not row["judged"]:
+            # Nothing was planned from it, so nothing was sent: its input is read anew.
+            shutil.rmtree(folder.path)
+        elif row["finished"] is not None:
+            finished = folder
+        elif row["retired"] is None:
+            unfinished = folder
+        else:
+            # It may have sent something in between: what an older run did is not the last word any more.
+            finished = None
+    return unfinished, finished
+
+
+@contextmanager
+def opened(folder: RunFolder) -> Generator[Ledger]:
+    ledger = Ledger(folder.ledger)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def run_row(folder: RunFolder) -> dict[str, Any]:
+    with opened(folder) as ledger:
+        return ledger.run()
+
+
+def refuse_elsewhere(folder: RunFolder, way: Way, job: Job) -> None:
+    facts = run_row(folder)["facts"]
+    was, now = itemgetter("account_id", "base_url", "api")(facts), (way.account_id, way.base_url, job.carrier.api)
+    if was != now:
+        raise InputError(
+            f"{folder.path}: this run is not finished, and it went to account {was[0]} at {was[1]} ({was[2]}), "
+            f"not to {now[0]} at {now[1]} ({now[2]}). Finish it there first, or move its folder away."
+        )
+
+
+def open_input(job: Job, unfinished: RunFolder | None) -> Source | None:
+    """The input; an unfinished run can do without."""
+    if unfinished is not None and not job.input_path.exists():
+        _log.info("the input is gone; resuming from the run folder alone", input=str(job.input_path))
+        return None
+    return open_source(job.input_path)
+
+
+def run_digest(input_digest: str, job_digest: str) -> str:
+    return hashlib.sha256(f"{input_digest}\n{job_digest}".encode()).hexdigest()
+
+
+def job_digest(job: Job, way: Way) -> str:
+    """What decides the effect of a job besides its input. Secret constants go in by a slow hash."""
+    steps = [
+        [step.operation.name, [[b.setting, b.column, _hidden(step, b)] for b in step.bindings], options_of(step)]
+        for step in job.steps
+    ]
+    facts = [way.account_id, way.base_url, job.carrier.api, job.tn_column, steps]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _hidden(step: Step, binding: Binding) -> str | None:
+    if binding.constant is None or binding.setting not in step.operation.secret:
+        return binding.constant
+    return hashlib.scrypt(binding.constant.encode(), salt=b"tn-batcher", n=1 << 14, r=8, p=1).hex()
+
+
+def options_of(step: Step) -> dict[str, Any]:
+    return {name: getattr(step.settings, name) for name in step.operation.options}
+
+
+def already_done(folder: RunFolder, digest: str, job: Job, *, again: bool) -> dict[str, Any] | None:
+    """The summary of the newest finished run when the same is not to be done again."""
+    row = run_row(folder)
+    if again or job.run.once_per == "start" or row["digest"] != digest:
+        return None
+    if job.run.once_per == "day" and _day(row["started"], job) != _day(time.time(), job):
+        return None
+    when = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(row["finished"]))
+    _log.info("already done; nothing is sent. Use --again to send it again", run=folder.run_id, finished=when)
+    summary: dict[str, Any] = json.loads((folder.path / "summary.json").read_text("utf-8"))
+    return {**summary, "already_done": when}
+
+
+def _day(seconds: float, job: Job) -> dt.date:
+    try:
+        zone = ZoneInfo(job.run.timezone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise InputError(
+            f'[run] timezone: "{job.run.timezone}" is no time zone; write "UTC" or "America/New_York".'
+        ) from error
+    return dt.datetime.fromtimestamp(seconds, zone).date()

@@ -1,0 +1,117 @@
+"""How a run ended, in numbers: the exit code, and the object and text of the summary."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from batcher.engine.folder import RunFolder
+from batcher.engine.job import Job
+from batcher.ledger import Ledger
+from batcher.spool import private_file
+
+#: Counts by code that the summary tells, most frequent first.
+_MOST_CODES = 50
+_ORDER_OF_STATUSES = ("succeeded", "failed", "rejected", "duplicate", "skipped", "unknown", "pending")
+
+
+@dataclass
+class Tally:
+    """What was counted while the reports were written."""
+
+    rows: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    #: (status, code) of everything that did not simply succeed
+    codes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    #: (source, code)
+    warnings: Counter[tuple[str, str]] = field(default_factory=Counter)
+    #: (row, input, code, description) of the first rejects
+    rejects: list[tuple[int, str, str, str]] = field(default_factory=list)
+
+
+def exit_code(tally: Tally, job: Job, *, doubled: bool) -> int:
+    """What a run that nothing stopped ends with."""
+    if doubled:
+        return 5
+    if tally.statuses["unknown"] or tally.statuses["pending"]:
+        return 4
+    for status, tolerated in (("rejected", job.limits.tolerated_rejects), ("failed", job.limits.tolerated_failures)):
+        allowed = tolerated if tolerated >= 1 else tolerated * tally.rows
+        if tally.statuses[status] > allowed:
+            return 1
+    return 0
+
+
+def summarize(folder: RunFolder, ledger: Ledger, tally: Tally, code: int) -> dict[str, Any]:
+    """The object of summary.json."""
+    row, attempts = ledger.run(), ledger.attempts()
+    seconds = sum(attempt["facts"].get("seconds", 0.0) for attempt in attempts)
+    settled = tally.statuses["succeeded"] + tally.statuses["failed"]
+    return {
+        "run": row["id"],
+        "job": row["facts"]["job"],
+        "operations": [step["operation"] for step in ledger.steps()],
+        "account_id": row["facts"]["account_id"],
+        "base_url": row["facts"]["base_url"],
+        "api": row["facts"]["api"],
+        "input": row["facts"]["input"],
+        "input_sha256": row["facts"]["input_sha256"],
+        "rows": tally.rows,
+        "statuses": {status: tally.statuses[status] for status in _ORDER_OF_STATUSES},
+        "codes": counted(tally.codes),
+        "warnings": counted(tally.warnings),
+        "orders": ledger.orders_by_status(),
+        "doubled_orders": [ids for _, ids in ledger.doubles()],
+        "attempts": len(attempts),
+        "requests": sum(attempt["facts"].get("requests", 0) for attempt in attempts),
+        "throttled": sum(attempt["facts"].get("throttled", 0) for attempt in attempts),
+        "seconds": round(seconds, 3),
+        "tns_per_second": round(settled / seconds, 1) if seconds else 0.0,
+        "exit_code": code,
+        "folder": str(folder.path),
+    }
+
+
+def as_if_sent(tally: Tally) -> Tally:
+    statuses = tally.statuses.copy()
+    statuses["succeeded"] += statuses.pop("pending", 0)
+    return replace(tally, statuses=statuses)
+
+
+def write_summary(into: Path, summary: Mapping[str, Any], text: str) -> None:
+    for name, content in (("summary.json", json.dumps(summary, indent=2) + "\n"), ("summary.txt", text)):
+        with private_file(into / name) as file:
+            file.write(content.encode())
+
+
+def summary_text(summary: Mapping[str, Any]) -> str:
+    """The summary as people read it."""
+    total = max(summary["rows"], 1)
+    lines = [f"run {summary['run']}   {summary['job']}   {' + '.join(summary['operations'])}", ""]
+    lines += [
+        f"  {status:<10} {count:>12,}  {100 * count / total:6.2f} %"
+        for status, count in summary["statuses"].items()
+        if count
+    ]
+    lines += [f"  {'rows':<10} {summary['rows']:>12,}", ""]
+    for title, counts in (("why", summary["codes"]), ("warnings", summary["warnings"])):
+        if counts:
+            lines += [f"{title}:", *(f"  {count:>12,}  {name}" for name, count in list(counts.items())[:12]), ""]
+    if summary["orders"]:
+        lines.append(
+            "orders: " + ", ".join(f"{count:,} {status or 'open'}" for status, count in summary["orders"].items())
+        )
+    lines.append(
+        f"requests: {summary['requests']:,} (429: {summary['throttled']:,})   seconds: {summary['seconds']:,.1f}   "
+        f"TNs per second: {summary['tns_per_second']:,.0f}"
+    )
+    return "\n".join(lines) + "\n"
+
+
+def counted(counter: Counter[tuple[str, str]]) -> dict[str, int]:
+    """`status CODE` (or `source CODE`) and how often, most frequent first."""
+    return {f"{first} {second}".strip(): count for (first, second), count in counter.most_common(_MOST_CODES)}

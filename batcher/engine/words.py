@@ -1,0 +1,136 @@
+"""Each row's fate in words: what the results say of it, and what somebody should know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from batcher import tn as rules
+from batcher.engine.duplicates import CONFLICT
+from batcher.engine.job import Step
+from batcher.engine.judge import bindings
+from batcher.engine.outcome import BAD_VALUE, NOTHING_SET, Window
+from batcher.engine.values import Values, judge_cell, values_at
+from batcher.model import DUPLICATE, REJECTED, SKIPPED
+from batcher.normalize import normalize
+
+_CONFLICT = (
+    "DUPLICATE_CONFLICT",
+    "another row has the same TN with other settings, and none of them is sent: keep one",
+)
+_NOTHING = ("NOTHING_SET", "the row sets nothing")
+_SELF_FORWARD = ("SELF_FORWARD", "the destination is the number itself: calls would loop")
+
+
+class Reporter:
+    """Tells each row's fate in words, batch by batch."""
+
+    def __init__(self, facts: Mapping[str, Any], steps: Sequence[Step], api: str) -> None:
+        self._steps, self._api = steps, api
+        self._tn_column: str | None = facts["tn_column"]
+        self._bindings = bindings(steps)
+        self._values = [Values(step) for step in steps]
+        self.columns = [name for name in facts["columns"] if not name.startswith("batcher_")]
+        self._secret = {b.column for b in self._bindings if b.setting in steps[b.step - 1].operation.secret}
+
+    def input_of(self, frame: pa.RecordBatch) -> pa.Array:
+        """The cell that names the row; several are joined by a slash."""
+        if self._tn_column is not None:
+            return frame.column(self._tn_column)
+        key = self._steps[0].operation.key
+        cells = [
+            pa.repeat(pa.scalar(b.constant), frame.num_rows) if b.column is None else frame.column(b.column)
+            for b in self._steps[0].bindings
+            if b.setting in key
+        ]
+        return pc.binary_join_element_wise(*cells, "/")
+
+    def explain(self, window: Window, frame: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
+        """(code, description) of each row: the carrier's, or why it was stopped here."""
+        message = window.message.copy()
+        messages = list(window.messages)
+
+        def say(mask: NDArray[np.bool_], code: str, text: str) -> None:
+            if mask.any():
+                messages.append((code, text))
+                message[mask] = len(messages) - 1
+
+        rejected = window.status == REJECTED
+        for why in np.unique(window.why[rejected & (window.same != CONFLICT)]):
+            mask = rejected & (window.why == why)
+            if why >= BAD_VALUE:
+                self._say_bad_value(int(why) - BAD_VALUE, np.flatnonzero(mask), frame, message, messages)
+            else:
+                say(mask, *rules.REASONS[why])
+        say(rejected & (window.same == CONFLICT), *_CONFLICT)
+        say((window.status == SKIPPED) & (window.why == NOTHING_SET), *_NOTHING)
+        codes = pa.array([code for code, _ in messages], pa.string()).take(pa.array(message))
+        texts = pa.array([text for _, text in messages], pa.string()).take(pa.array(message))
+        repeats = window.status == DUPLICATE
+        if repeats.any():
+            first = pc.binary_join_element_wise("same as row ", pa.array(window.same).cast(pa.string()), "")
+            codes = pc.if_else(pa.array(repeats), "DUPLICATE", codes)
+            texts = pc.if_else(pa.array(repeats), first, texts)
+        return codes, texts
+
+    def _say_bad_value(
+        self,
+        number: int,
+        positions: NDArray[np.int64],
+        frame: pa.RecordBatch,
+        message: NDArray[np.int32],
+        messages: list[tuple[str, str]],
+    ) -> None:
+        """Name the column and say what is wrong, once per distinct cell."""
+        binding = self._bindings[number]
+        step = self._steps[binding.step - 1]
+        known: dict[str, int] = {}
+        cells = (
+            [""] * len(positions)
+            if binding.column is None
+            else frame.column(binding.column).take(positions).to_pylist()
+        )
+        for position, cell in zip(positions.tolist(), cells, strict=True):
+            why = None if binding.column is None else judge_cell(step, binding.setting, cell)[1]
+            text = f'column "{binding.column}": {why}' if why else self._clash(step, frame, position)
+            if text not in known:
+                messages.append(("BAD_VALUE", text))
+                known[text] = len(messages) - 1
+            message[position] = known[text]
+
+    def _clash(self, step: Step, frame: pa.RecordBatch, position: int) -> str:
+        row = frame.slice(position, 1)
+        columns = {name: row.column(name) for name in self._values[step.number - 1].columns()}
+        values = values_at(self._values[step.number - 1].of(columns, 1), 0)
+        clash = step.operation.agree(values) if step.operation.agree else None
+        return f"{clash[0]}: {clash[1]}" if clash else "a value that the carrier would refuse"
+
+    def own_warnings(self, window: Window, frame: pa.RecordBatch) -> list[tuple[NDArray[np.int64], str, str]]:
+        """(positions, code, text) of what we want somebody to know about rows that were not stopped here."""
+        if self._tn_column is None:
+            return []
+        goes = (window.status != REJECTED) & (window.status != DUPLICATE)
+        cells = pa.Table.from_arrays([frame.column(self._tn_column)], ["tn"]).to_pandas()["tn"]
+        masks = normalize(cells, api=self._api)["warnings"].to_numpy()
+        found = [
+            (np.flatnonzero(goes & (masks >> bit & 1 == 1)), *rules.WARNINGS[bit]) for bit in range(len(rules.WARNINGS))
+        ]
+        found += [(np.flatnonzero(goes & loops), *_SELF_FORWARD) for loops in self._loops(window, frame)]
+        return [entry for entry in found if len(entry[0])]
+
+    def _loops(self, window: Window, frame: pa.RecordBatch) -> list[NDArray[np.bool_]]:
+        loops = []
+        for values in self._values:
+            destinations = values.step.operation.destinations
+            names = values.columns() - self._secret
+            columns = {name: frame.column(name) for name in names}
+            for value in values.of(columns, len(window)) if destinations and not self._secret else []:
+                if value.binding.setting in destinations:
+                    tns = np.array([rules.from_wire(text or "") for text in value.texts], np.int64)
+                    loops.append((tns[value.codes] == window.tn) & (window.tn != 0))
+        return loops
