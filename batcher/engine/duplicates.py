@@ -46,9 +46,10 @@ class Duplicates:
         """Rows that may be sent: what they are about (TN), their numbers, and a hash of what they set."""
         seen = np.empty(len(keys), _SEEN)
         seen["key"], seen["row"], seen["settings"] = keys, rows, settings
-        bucket = (keys.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(58)
+        # One byte a key: numpy sorts those by radix.
+        bucket = ((keys.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(58)).astype(np.uint8)
         order = np.argsort(bucket, kind="stable")
-        ends = np.searchsorted(bucket[order], np.arange(_BUCKETS + 1, dtype=np.uint64))
+        ends = np.searchsorted(bucket[order], np.arange(_BUCKETS + 1, dtype=np.uint8))
         for file, start, end in zip(self._seen, ends[:-1], ends[1:], strict=True):
             if end > start:
                 file.write(seen[order[start:end]].tobytes())

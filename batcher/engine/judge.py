@@ -175,7 +175,7 @@ def _refuse_values(first: NDArray[np.uint8], evaluated: Sequence[Sequence[Evalua
             first[(first == 0) & value.is_refused()] = numbers[value.binding.setting]
             if in_key:
                 first[(first == 0) & ~value.is_set()] = REASON["EMPTY"]
-        if step.operation.agree is not None and sum(value.binding.column is not None for value in values):
+        if step.operation.agree is not None and len(values) > 1 and any(value.binding.column for value in values):
             positions = np.flatnonzero(first == 0)
             examples, which = combinations(values, positions)
             for combination, example in enumerate(examples):
