@@ -7,16 +7,13 @@ back whole with one element changed, and read again.
 from __future__ import annotations
 
 import copy
-import ipaddress
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from lxml import etree
 from pydantic import BaseModel, ConfigDict
 
-from batcher import tn as numbers
-from batcher.carrier import xml
+from batcher.carrier import destination, xml
 from batcher.errors import ProtocolError
 from batcher.model import Answer, Chunk, Column, Ensure, Operation, Request
 
@@ -31,58 +28,22 @@ class Settings(BaseModel):
     sippeer_id: int | str | Column | None = None
     """Id of the location (SIP peer); required."""
     final_destination_uri: str | Column | None = None
-    """sip:{address}@{host}[:port], or +1NPANXXXXXX@PSTN for a telephone number; required."""
+    """sip:{address}@{host}[:port], or +1NPANXXXXXX@PSTN for a telephone number."""
 
 
 _DESTINATION = "FinalDestinationUri"
 #: What stands before the destination in the carrier's examples of a record.
 _BEFORE = ("PeerId", "PeerName", "Description", "IsDefaultPeer")
 
-_PSTN = re.compile(r"(?P<tn>\+1[0-9]{10})@PSTN", re.ASCII | re.IGNORECASE)
-_SIP = re.compile(
-    r"sip:(?P<address>\+?[A-Za-z0-9._-]{1,64})@(?P<host>[A-Za-z0-9.-]{1,253})(?::(?P<port>[0-9]{1,5}))?",
-    re.ASCII | re.IGNORECASE,
-)
-_HOST_NAME = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}", re.ASCII)
-_SERVICE_CODE = re.compile(r"[2-9]11", re.ASCII)
-
 
 def check(setting: str, cell: str, _settings: Settings) -> str:
     """The value as it is sent; ValueError says why it cannot be."""
     cell = cell.strip()
     if setting == "final_destination_uri":
-        return _destination(cell)
+        return destination.of_location(cell)
     if not xml.is_id(cell):
         raise ValueError(f"{cell[:60]!r} is not an id: at most 64 letters, digits and dashes")
     return cell
-
-
-def _destination(cell: str) -> str:
-    """The form of the carrier's failover guide; a location has no word for "none"."""
-    shown = repr(cell[:80])
-    pstn, sip = _PSTN.fullmatch(cell), _SIP.fullmatch(cell)
-    if pstn:
-        tn, reason, _ = numbers.parse(pstn["tn"])
-        if reason:
-            raise ValueError(f"{shown} is no +1 number to send calls to. {numbers.REASONS[reason].hint}")
-        return f"+{tn}@PSTN"
-    if not sip:
-        raise ValueError(f"{shown} is neither sip:address@host[:port] nor +1NPANXXXXXX@PSTN, as a location wants it")
-    if _SERVICE_CODE.fullmatch(sip["address"]):
-        raise ValueError(f"{shown} names the service code {sip['address']}; calls must not be sent there")
-    if not _is_host(sip["host"]):
-        raise ValueError(f"{shown}: the host is neither an IPv4 address nor a host name")
-    if sip["port"] and not 1 <= int(sip["port"]) <= 65_535:
-        raise ValueError(f"{shown}: the port is not a number from 1 to 65535")
-    return f"sip:{cell[4:]}"
-
-
-def _is_host(host: str) -> bool:
-    try:
-        ipaddress.IPv4Address(host)
-    except ValueError:
-        return _HOST_NAME.fullmatch(host) is not None
-    return True
 
 
 def get(chunk: Chunk, _api: str) -> Request:
@@ -155,5 +116,5 @@ OPERATION = Operation(
     path=dict.fromkeys(("v1", "v2"), "sites/{site_id}/sippeers/{sippeer_id}"),
     check=check,
     key=("site_id", "sippeer_id"),
-    required=("site_id", "sippeer_id", "final_destination_uri"),
+    required=("site_id", "sippeer_id"),
 )

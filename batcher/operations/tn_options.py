@@ -6,7 +6,6 @@ CustomerOrderId. An option that is left out stays as it is.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from batcher import tn as numbers
-from batcher.carrier import xml
+from batcher.carrier import destination, xml
 from batcher.errors import InputError, ProtocolError
 from batcher.model import MAX_LIST_BYTES, Answer, Chunk, Column, Find, Operation, Order, Reading, Request
 
@@ -113,13 +112,6 @@ _WORDS = {
 _TEXTS = {"rewrite_user": 25, "espid": 64, "a2p_message_class": 64, "a2p_campaign_id": 64}
 _NO_WORDS = ("a2p_message_class", "a2p_campaign_id", "routes")
 
-_SERVICE_CODE = re.compile(r"[2-9]11", re.ASCII)
-_URI = re.compile(r"(?P<name>\+?[A-Za-z0-9]+(?:\.[A-Za-z0-9]+)*)@(?P<host>[^@:]+)(?::(?P<port>[^:]*))?", re.ASCII)
-_LOCATION = re.compile(r".*@pstn", re.IGNORECASE)
-_FQDN = re.compile(r"(?=.{4,253}$)(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}", re.ASCII)
-_SIP = re.compile(r"sip:(?P<name>[^\s@]+)@(?P<host>[^\s@:]+)(?::(?P<port>[^\s@:]+))?", re.ASCII)
-_ROUTE_TYPES = {word.casefold(): word for word in ("TN", "IPv4", "SIP", "FQDN")}
-
 
 def check(setting: str, cell: str, settings: Settings) -> str:
     """The value as it is kept and compared, TNs as +1XXXXXXXXXX; ValueError says why the carrier would refuse it.
@@ -132,31 +124,20 @@ def check(setting: str, cell: str, settings: Settings) -> str:
         if cell.casefold() == word.casefold():
             return word
     if setting in _WORDS:
-        raise ValueError(f"{_shown(cell)} is not one of {', '.join(words)}")
+        raise ValueError(f"{destination.shown(cell)} is not one of {', '.join(words)}")
     if setting in _TEXTS:
-        return _text(cell, _TEXTS[setting])
+        return destination.printable(cell, _TEXTS[setting])
     match setting:
         case "port_out_passcode":
             return _passcode(cell)
         case "nnid":
             return _whole_number(cell)
         case "call_forward":
-            return f"+{_nanp(cell)}"
+            return f"+{destination.dialable(cell)}"
         case "routes":
-            return _routes(cell)
+            return destination.routes(cell)
         case _:
-            return _final_destination(cell, settings.sip_prefix)
-
-
-def _shown(cell: str) -> str:
-    return repr(cell if len(cell) <= 60 else f"{cell[:57]}...")
-
-
-def _text(cell: str, most: int) -> str:
-    # What cannot be printed cannot stand in XML either, or would be invisible there.
-    if not 1 <= len(cell) <= most or not cell.isprintable():
-        raise ValueError(f"{_shown(cell)} is not 1 to {most} printable characters")
-    return cell
+            return destination.of_tn(cell, settings.sip_prefix)
 
 
 def _passcode(cell: str) -> str:
@@ -169,103 +150,8 @@ def _passcode(cell: str) -> str:
 def _whole_number(cell: str) -> str:
     """Code 5143."""
     if not re.fullmatch(r"[0-9]{1,18}", cell, re.ASCII):
-        raise ValueError(f"{_shown(cell)} is not a whole number (or unchanged, systemDefault)")
+        raise ValueError(f"{destination.shown(cell)} is not a whole number (or unchanged, systemDefault)")
     return str(int(cell))
-
-
-def _nanp(cell: str) -> int:
-    """A TN that calls can be sent to: North American in any form that a TN column may have (5080, 5118)."""
-    if _SERVICE_CODE.fullmatch(cell):
-        raise ValueError(f"{cell} is a service code; calls must not be sent there")
-    tn, reason, _ = numbers.parse(cell)
-    if reason:
-        is_abroad = reason == numbers.REASON["COUNTRY_UNKNOWN"]
-        hint = "The carrier takes ten-digit numbers alone here." if is_abroad else numbers.REASONS[reason].hint
-        raise ValueError(f"{_shown(cell)} is no +1 number to send calls to. {hint}")
-    return tn
-
-
-def _final_destination(cell: str, sip_prefix: str) -> str:
-    """A TN or name@ipv4[:port] of 10 to 60 characters (codes 5117 to 5122)."""
-    if "@" not in cell and not cell.lower().startswith(("sip:", "sips:")):
-        return f"+{_nanp(cell)}"
-    if _LOCATION.fullmatch(cell):
-        raise ValueError(f"{_shown(cell)} is the form for a location; for a TN write the ten digits without @PSTN")
-    has_prefix = cell[:4].lower() == "sip:"
-    if has_prefix and sip_prefix == "refuse":
-        raise ValueError(
-            f'{_shown(cell)} begins with sip:, which the carrier refuses (sip_prefix = "strip" removes it)'
-        )
-    uri = cell[4:] if has_prefix else cell
-    _address(uri)
-    sent = f"sip:{uri}" if has_prefix and sip_prefix == "keep" else uri
-    if not 10 <= len(sent) <= 60:
-        raise ValueError(f"{_shown(cell)} has {len(sent)} characters; a final destination has 10 to 60")
-    return sent
-
-
-def _address(uri: str) -> None:
-    parts = _URI.fullmatch(uri)
-    if not parts:
-        raise ValueError(f"{_shown(uri)} is neither a telephone number nor name@ipv4[:port] with letters and digits")
-    if _SERVICE_CODE.fullmatch(parts["name"]):
-        raise ValueError(f"{_shown(uri)} names the service code {parts['name']}; calls must not be sent there")
-    if not _is_ipv4(parts["host"]):
-        raise ValueError(f"{_shown(uri)}: the host {parts['host']!r} is not an IPv4 address")
-    if not _is_port(parts["port"]):
-        raise ValueError(f"{_shown(uri)}: the port {parts['port']!r} is not a number from 1 to 65535")
-
-
-def _is_port(text: str | None) -> bool:
-    return text is None or (re.fullmatch(r"[1-9][0-9]{0,4}", text, re.ASCII) is not None and int(text) <= 65_535)
-
-
-def _is_ipv4(host: str) -> bool:
-    try:
-        ipaddress.IPv4Address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _routes(cell: str) -> str:
-    routes = [_route(text.strip()) for text in cell.split(";") if text.strip()]
-    if not routes:
-        raise ValueError('there is no route in it; to remove the routes of a TN set route_action = "off"')
-    if len({(endpoint.casefold(), priority) for endpoint, priority, *_ in routes}) < len(routes):
-        raise ValueError("an endpoint stands twice in one priority")  # 5186
-    priorities = {int(priority) for _, priority, *_ in routes}
-    gap = next((n for n in range(1, len(priorities) + 1) if n not in priorities), None)
-    if gap:
-        raise ValueError(f"priorities run from 1 without a gap; priority {gap} is missing")  # 5223
-    return ";".join(",".join(route).rstrip(",") for route in routes)
-
-
-def _route(text: str) -> tuple[str, str, str, str, str]:
-    fields = [field.strip() for field in text.split(",")]
-    if not 3 <= len(fields) <= 5:
-        raise ValueError(f"{_shown(text)} is not endpoint,priority,weight[,type[,name]]")
-    endpoint, priority, weight, kind, name = [*fields, "", ""][:5]
-    if not all(re.fullmatch(r"[1-9][0-9]{0,3}", number, re.ASCII) for number in (priority, weight)):
-        raise ValueError(f"{_shown(text)}: priority and weight are whole numbers from 1")  # 5187, 5189
-    endpoint, is_a = _endpoint(endpoint)
-    if kind and _ROUTE_TYPES.get(kind.casefold()) != is_a:
-        raise ValueError(f"{_shown(text)}: the endpoint is of type {is_a}, not {kind!r}")
-    return endpoint, priority, weight, is_a if kind else "", _text(name, 64) if name else ""
-
-
-def _endpoint(endpoint: str) -> tuple[str, str]:
-    """A route's endpoint and its type; TNs stay ten digits in both versions (codes 5188, 5201)."""
-    if _is_ipv4(endpoint):
-        return endpoint, "IPv4"
-    sip = _SIP.fullmatch(endpoint)
-    if sip and _SERVICE_CODE.fullmatch(sip["name"]):
-        raise ValueError(f"{_shown(endpoint)} names the service code {sip['name']}; calls must not be sent there")
-    if sip and _is_port(sip["port"]) and (_is_ipv4(sip["host"]) or _FQDN.fullmatch(sip["host"])):
-        return endpoint, "SIP"
-    if _FQDN.fullmatch(endpoint):
-        return endpoint, "FQDN"
-    return numbers.to_wire(_nanp(endpoint), "v1"), "TN"
 
 
 def agree(values: Mapping[str, str]) -> tuple[str, str] | None:

@@ -171,8 +171,8 @@ def test_a_value_that_the_carrier_refuses(setting: str, cell: str):
 
 
 def test_what_the_operation_declares():
-    """A location is named by site and id; all three settings are needed, and each record travels alone."""
+    """A location is named by site and id, and each record travels alone; a row without a destination sets nothing."""
     assert OPERATION.key == ("site_id", "sippeer_id")
-    assert OPERATION.required == ("site_id", "sippeer_id", "final_destination_uri")
+    assert OPERATION.required == ("site_id", "sippeer_id")
     assert OPERATION.max_rows(sippeer_failover.Settings()) == 1
     assert OPERATION.path["v2"] == "sites/{site_id}/sippeers/{sippeer_id}"
