@@ -5,8 +5,10 @@ Only click and the standard library are imported here at the top: `--help` must 
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -43,7 +45,9 @@ def _examples(*lines: str) -> Callable[[_Command], _Command]:
 
     def add(command: _Command) -> _Command:
         shown = "\n".join(f"  {line}" for line in lines)
-        command.help = f"\b\nExamples:\n{shown}\n\n{command.help or ''}"
+        text = inspect.cleandoc(command.help or "")
+        command.short_help = text.partition(". ")[0].rstrip(".")
+        command.help = f"\b\nExamples:\n{shown}\n\n{text}"
         return command
 
     return add
@@ -108,7 +112,7 @@ def check(job: Path, as_json: bool, **words: Any) -> None:
     if as_json:
         _print_json(summary)
     else:
-        click.echo(_check_text(summary), nl=False)
+        _show(_check_text(summary))
     sys.exit(summary["exit_code"])
 
 
@@ -142,7 +146,7 @@ def run(
     if as_json:
         _print_json(summary)
     else:
-        click.echo(_run_text(summary), nl=False)
+        _show(_run_text(summary))
     sys.exit(summary["exit_code"])
 
 
@@ -167,7 +171,7 @@ def status(job: Path, output: str | None, as_json: bool) -> None:
         chunks = ", ".join(f"{count} {state}" for state, count in entry["chunks"].items()) or "nothing planned"
         click.echo(f"{entry['run']}  {entry['state']}  {entry['rows']:,} rows  chunks: {chunks}")
         for parked in entry["parked"]:
-            click.echo(f"    chunk {parked['chunk']}: {parked['why']}")
+            _show(f"    chunk {parked['chunk']}: {parked['why']}\n")
         if entry["next"]:
             click.echo(f"    next: {entry['next']}")
 
@@ -189,7 +193,7 @@ def report(job: Path, run_id: str | None, as_json: bool) -> None:
     if as_json:
         _print_json(summary)
     else:
-        click.echo(_run_text(summary), nl=False)
+        _show(_run_text(summary))
 
 
 @_examples("batcher resolve jobs/nightly_failover.toml 3", "batcher resolve jobs/nightly_failover.toml 3 --not-sent")
@@ -205,7 +209,7 @@ def resolve(job: Path, chunk: int, run_id: str | None, order_id: str | None, not
 
     if order_id and not_sent:
         raise InputError("--order and --not-sent contradict each other.")
-    click.echo(standing.resolve(_output_of(job), run_id, chunk, order_id=order_id, not_sent=not_sent), nl=False)
+    _show(standing.resolve(_output_of(job), run_id, chunk, order_id=order_id, not_sent=not_sent))
     if order_id or not_sent:
         click.echo(f"next: batcher run {job}")
 
@@ -239,7 +243,8 @@ def operations(name: str | None) -> None:
             )
             if key in keys
         ]
-        click.echo(f"  {key:<26} {field.description or ''}{' (' + ', '.join(marks) + ')' if marks else ''}")
+        description = " ".join((field.description or "").split())
+        click.echo(f"  {key:<26} {description}{' (' + ', '.join(marks) + ')' if marks else ''}")
 
 
 @_examples("batcher new nightly_failover", "batcher new check_then_options")
@@ -291,8 +296,6 @@ def simulate(port: int, account: Path | None, faults: Path | None, latency: floa
         anyio.run(forever)
     except KeyboardInterrupt:
         click.echo("simulator ended", err=True)
-    except OSError as error:
-        raise InputError(f"port {port}: {error.strerror or error}. Choose another --port.") from error
 
 
 # ── what the commands share ──────────────────────────────────────────────────────────────────────────────────────
@@ -337,6 +340,8 @@ def _output_of(job: Path) -> Path:
 
 def _way(job: Job, *, simulate: bool) -> Way:
     """How the carrier is reached; InputError when account or credentials are missing."""
+    import structlog
+
     from batcher.carrier.auth import (
         Authorization,
         Basic,
@@ -358,16 +363,14 @@ def _way(job: Job, *, simulate: bool) -> Way:
         )
     if not account_id:
         raise InputError(f"{job.path or 'command line'}: no account: set [carrier] account_id or BATCHER_ACCOUNT_ID.")
-    for unknown in unknown_variables(os.environ):
-        click.echo(f"warning: {unknown}", err=True)
-    warnings: list[str] = []
+    warnings = unknown_variables(os.environ)
     credentials = credentials_from(os.environ, warnings=warnings)
     if isinstance(credentials, Basic):
         import datetime as dt
 
         warnings.append(basic_auth_warning(dt.datetime.now(dt.UTC).date()))
     for warning in warnings:
-        click.echo(f"warning: {warning}", err=True)
+        structlog.get_logger().warning(warning)
     url = job.carrier.base_url or os.environ.get("BATCHER_BASE_URL") or default_base_url(job.carrier.api)
     base_url = check_base_url(url, job.carrier.api)
     return Way(account_id, base_url, Authorization(credentials), lambda _folder: _given(base_url))
@@ -403,8 +406,14 @@ def _configure_logs(words: Mapping[str, Any]) -> Any:
 
 
 def _secrets() -> list[str]:
+    """What must never be shown: the secrets of this environment, also those that its files hold."""
     names = ("BATCHER_CLIENT_SECRET", "BATCHER_PASSWORD", "BATCHER_TOKEN")
-    return [os.environ[name] for name in names if os.environ.get(name)]
+    files = [Path(os.environ.get(f"{name}_FILE", "")) for name in names]
+    # Whether a file can be used at all is told where it is needed.
+    readable = [path for path in files if path.is_file() and os.access(path, os.R_OK)]
+    found = [os.environ.get(name, "") for name in names]
+    found += [path.read_bytes().decode(errors="replace").rstrip("\r\n") for path in readable]
+    return [secret for secret in found if secret]
 
 
 def _confirm(waiting: Mapping[str, Any]) -> bool:
@@ -420,6 +429,13 @@ def _confirm(waiting: Mapping[str, Any]) -> bool:
 
 def _print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2))
+
+
+def _show(text: str) -> None:
+    """Lines on stdout; what a carrier or a file says in them cannot write to the terminal."""
+    from batcher.logs import visible
+
+    click.echo("\n".join(map(visible, text.split("\n"))), nl=False)
 
 
 def _run_text(summary: Mapping[str, Any]) -> str:
@@ -449,12 +465,8 @@ def _check_text(summary: Mapping[str, Any]) -> str:
         f" for step 1, about {summary['planned_seconds']:,.0f} s at the given rate"
     )
     if summary["first_rejects"]:
-        from batcher.logs import visible
-
         lines.append(f"first rejects (all: {summary['folder']}):")
-        lines += [
-            f'  row {row}: "{visible(cell[:60])}" {code}: {text}' for row, cell, code, text in summary["first_rejects"]
-        ]
+        lines += [f'  row {row}: "{cell[:60]}" {code}: {text}' for row, cell, code, text in summary["first_rejects"]]
     lines.append("nothing was sent")
     return "\n".join(lines) + "\n"
 
@@ -462,6 +474,8 @@ def _check_text(summary: Mapping[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and end the process with its exit code."""
     keep_private()
+    # Outside of the sending, which has its own way to stop, a SIGTERM is a Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     code = 0
     try:
         cli.main(args=list(arguments) if arguments is not None else None, prog_name="batcher", standalone_mode=False)
@@ -483,9 +497,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 1
     except Exception:  # ruff: ignore[blind-except] - the one place where a bug is told instead of a traceback thrown
-        import structlog
-
-        structlog.get_logger().critical("a bug in batcher; the same command goes on where it was", exc_info=True)
+        _log_bug()
         code = BatcherError.exit_code
     sys.exit(code)
 
@@ -496,3 +508,13 @@ def _told(error: BatcherError) -> str:
     lines = Redactor(_secrets()).text(str(error)).split("\n")
     prefix = {CarrierRefused: "stopped: ", CarrierUnavailable: "stopped: "}.get(type(error), "")
     return prefix + "\n".join(map(visible, lines))
+
+
+def _log_bug() -> None:
+    import structlog
+
+    if not structlog.is_configured():
+        from batcher.logs import configure
+
+        configure(sys.stderr, json=False, level="info", colors=False, secrets=_secrets())
+    structlog.get_logger().critical("a bug in batcher; the same command goes on where it was", exc_info=True)

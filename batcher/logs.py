@@ -6,10 +6,12 @@ What is logged may come from a carrier's answer or an input file, so control cha
 from __future__ import annotations
 
 import base64
+import html
 import logging
 import re
 import urllib.parse
 from collections.abc import Iterable, MutableMapping
+from json import dumps
 from typing import Any, Protocol, TextIO, cast
 
 import structlog
@@ -19,6 +21,7 @@ _SECRET_KEY = re.compile(r"authorization|password|passcode|secret|token|credenti
 #: Control characters (C0, C1), line and paragraph separators, bidi marks.
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]|[\n\t]")
 _LONGEST = 8_000
+_URL_SAFE = str.maketrans("+/", "-_")
 
 
 class Stream(Protocol):
@@ -55,13 +58,16 @@ class Redactor:
 
 def _forms(secret: str) -> Iterable[str]:
     yield secret
-    yield urllib.parse.quote(secret, safe="")
-    yield secret.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    secret = secret.encode(errors="replace").decode()  # a variable may hold bytes that are no text
+    yield from (urllib.parse.quote(secret, safe=""), urllib.parse.quote(secret), urllib.parse.quote_plus(secret))
+    yield from (html.escape(secret, quote=False), html.escape(secret))
+    yield dumps(secret)[1:-1]
     raw = secret.encode()
     # A secret inside a longer text has one of three alignments in base64; its edges mix with its neighbours.
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + raw).decode().rstrip("=")
-        yield encoded[(0, 2, 3)[before] : len(encoded) - 1]
+        form = encoded[(0, 2, 3)[before] : len(encoded) - 1]
+        yield from (form, form.translate(_URL_SAFE))
 
 
 def visible(text: str) -> str:
@@ -70,9 +76,10 @@ def visible(text: str) -> str:
 
 
 def _escape(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {
-        key: visible(value) if isinstance(value, str) and key != "exception" else value for key, value in event.items()
-    }
+    shown = {key: visible(value) if isinstance(value, str) else value for key, value in event.items()}
+    if isinstance(trace := event.get("exception"), str):
+        shown["exception"] = "\n".join(map(visible, trace.split("\n")))
+    return shown
 
 
 def configure(stream: Stream, *, json: bool, level: str, colors: bool, secrets: Iterable[str] = ()) -> Redactor:

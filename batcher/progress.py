@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from typing import Any, TextIO
 
@@ -39,26 +40,33 @@ class Bar:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._bar: tqdm[Any] | None = None
-        self._title, self._rows, self._done, self._told, self._started = "", 0, 0, 0.0, 0.0
+        self._stopped = threading.Event()
+        self._done = 0
 
     def start(self, title: str, rows: int, done: int) -> None:
-        self._title, self._rows, self._done = title, rows, done
-        self._started = self._told = time.monotonic()
+        self._done = done
         if self._stream.isatty():
             self._bar = tqdm(
                 total=rows, initial=done, desc=title, unit="row", file=self._stream, dynamic_ncols=True, unit_scale=True
             )
+            return
+        self._stopped = threading.Event()
+        # Orders may take hours; a thread of its own says so even while nothing comes to rest.
+        threading.Thread(target=self._tell, args=(title, rows, self._stopped), daemon=True).start()
 
     def advance(self, rows: int) -> None:
         self._done += rows
         if self._bar is not None:
             self._bar.update(rows)
-        elif time.monotonic() - self._told >= LINE_SECONDS:
-            self._told = time.monotonic()
-            seconds = round(self._told - self._started)
-            structlog.get_logger().info("progress", step=self._title, rows=self._done, of=self._rows, seconds=seconds)
 
     def stop(self) -> None:
+        self._stopped.set()
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+    def _tell(self, title: str, rows: int, stopped: threading.Event) -> None:
+        started = time.monotonic()
+        while not stopped.wait(LINE_SECONDS):
+            seconds = round(time.monotonic() - started)
+            structlog.get_logger().info("progress", step=title, rows=self._done, of=rows, seconds=seconds)

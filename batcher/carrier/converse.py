@@ -33,6 +33,8 @@ _log = structlog.get_logger()
 
 #: An accepted order that the carrier does not know for so long is parked.
 _MISSING_SECONDS = 3600.0
+#: "It is being processed already", "it has this passcode already": after a re-send, that may be our own order.
+_ALREADY_THERE = {"5195", "5218", "7205", "11020", "16103"}
 _WORD = re.compile(r"\w+")
 
 
@@ -57,7 +59,7 @@ class Conversation:
         self._sending: set[anyio.CancelScope] = set()
         self._deadline = float("inf")
         #: this path took an order before: a later 403 or 404 says nothing about the configuration
-        self._accepted_before = False
+        self._accepted_before = ledger.known_order(step) is not None
         self._orders = (
             LookUp(talk, wire, self.record, api=api, step=step, absence_seconds=absence_seconds)
             if isinstance(talk, Order)
@@ -77,7 +79,7 @@ class Conversation:
 
     async def send(self, number: int) -> None:
         """Take a READY chunk as far as it goes without waiting for its order."""
-        _, chunk, _ = await self.record(self.ledger.chunk, number)
+        head, chunk, _ = await self.record(self.ledger.chunk, number)
         chunk, talk = self._fill(chunk), self.operation.talk
         if self._ensuring is not None:
             await self._ensuring.send(chunk)
@@ -85,7 +87,7 @@ class Conversation:
             await self._read(chunk, talk)
         else:
             assert isinstance(talk, Order | Check)
-            await self._post(chunk, talk)
+            await self._post(chunk, talk, resent=head.resends > 0)
 
     async def look_up(self, number: int) -> None:
         """Resolve an UNKNOWN chunk."""
@@ -100,13 +102,15 @@ class Conversation:
         if self._orders is not None:
             await self._orders.measure(number)
 
-    async def _post(self, chunk: Chunk, talk: Order | Check) -> None:
+    async def _post(self, chunk: Chunk, talk: Order | Check, *, resent: bool) -> None:
         request = talk.post(chunk, self._api)
         await self.wire.gate.take(POST)
         with anyio.CancelScope(shield=True):
             attempt = await self.record(self.ledger.intend, chunk.number)
             outcome = await self._write(request, chunk.number, attempt)
-            await self._note_post(chunk, talk, attempt, outcome)
+            verdict = await self._note_post(chunk, talk, attempt, outcome, resent=resent)
+        if verdict is Verdict.UNKNOWN and isinstance(talk, Check):
+            await anyio.sleep(backoff_seconds(min(attempt, 8), random))
 
     async def _write(self, request: Request, number: int, attempt: int) -> Answer | NotSent | OutcomeUnknown:
         """Send a write; ended early by `stop`, it is not sent or unknown like any other fault."""
@@ -127,8 +131,14 @@ class Conversation:
         return outcome
 
     async def _note_post(
-        self, chunk: Chunk, talk: Order | Check, attempt: int, outcome: Answer | NotSent | OutcomeUnknown
-    ) -> None:
+        self,
+        chunk: Chunk,
+        talk: Order | Check,
+        attempt: int,
+        outcome: Answer | NotSent | OutcomeUnknown,
+        *,
+        resent: bool,
+    ) -> Verdict:
         number, log = chunk.number, _log.bind(chunk=chunk.number)
         answer = outcome if isinstance(outcome, Answer) else None
         reading: Reading | None = None
@@ -147,16 +157,18 @@ class Conversation:
             readable_errors=bool(issues),
             accepted_before=self._accepted_before,
         )
+        if verdict is Verdict.REFUSED and resent and any(issue.code in _ALREADY_THERE for issue in issues):
+            verdict = Verdict.UNKNOWN
         if verdict is Verdict.ACCEPTED:
             assert reading is not None
             self._accepted_before = True
             if is_check:
-                settlement = settle(chunk, reading)
+                settlement = settle(chunk, reading, is_order=False)
                 await self.record.keep(
                     self.ledger.settle, number, reading.status, settlement.packed(), was=SENDING, attempt=attempt
                 )
                 log.info("checked", failed=len(settlement.position))
-                return
+                return verdict
             early = pack_early(self._masked(reading.issues, chunk))
             await self.record.keep(self.ledger.accept, number, attempt, reading.order_id, reading.status, early)
             log.info("accepted", order_id=reading.order_id, rows=len(chunk.rows))
@@ -173,10 +185,10 @@ class Conversation:
         elif is_check:
             # Harmless to repeat: nothing is in doubt.
             await self.record.keep(self.ledger.unsend, number, attempt, in_words(outcome))
-            await anyio.sleep(backoff_seconds(min(attempt, 8), random))
         else:
             await self.record.keep(self.ledger.doubt, number, attempt, in_words(outcome))
             log.warning("in doubt", why=in_words(outcome))
+        return verdict
 
     async def _refused(self, chunk: Chunk, attempt: int, issues: Sequence[Issue]) -> None:
         """Nothing was created. Rows that are named fail; the others go out again as a chunk of their own."""
@@ -215,8 +227,13 @@ class Conversation:
         secret = {values[name] for values in chunk.groups for name in self.operation.secret if name in values}
         if not secret:
             return issues
+        tns = set(chunk.tns.tolist())
         return [
-            issue._replace(text=_WORD.sub(lambda word: "***" if word[0] in secret else word[0], issue.text))
+            issue._replace(
+                # A passcode of ten digits in the text may have been taken for a TN.
+                tn=0 if issue.tn not in tns and str(issue.tn)[1:] in secret else issue.tn,
+                text=_WORD.sub(lambda word: "***" if word[0] in secret else word[0], issue.text),
+            )
             for issue in issues
         ]
 
@@ -282,8 +299,11 @@ class Conversation:
                 reading = Reading(issues=[Issue("error", 0, "", f"its answer could not be read: {error}")])
             issues += [issue._replace(tn=issue.tn or asked) for issue in reading.issues]
             products += [product._replace(tn=product.tn or asked) for product in reading.products]
-        settlement = settle(chunk, Reading(status="COMPLETE", settled=True, issues=issues, products=products))
-        await self.record(self.ledger.settle, chunk.number, "COMPLETE", settlement.packed(), was=READY)
+        # An error without a TN is about a whole page: who is not named in it was not answered either.
+        status = "COMPLETE" if all(issue.tn for issue in issues if issue.kind == "error") else "FAILED"
+        reading = Reading(status=status, settled=True, issues=issues, products=products)
+        settlement = settle(chunk, reading, is_order=False)
+        await self.record(self.ledger.settle, chunk.number, status, settlement.packed(), was=READY)
         _log.info("read", chunk=chunk.number, rows=len(chunk.rows), failed=len(settlement.position))
 
 

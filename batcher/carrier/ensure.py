@@ -16,6 +16,7 @@ from batcher.carrier.recorder import Recorder
 from batcher.carrier.retry import GetVerdict, Verdict, judge_post
 from batcher.carrier.settle import uniform
 from batcher.carrier.wire import READ_TRIES, Wire, denied, elapsed_clock, in_words, said
+from batcher.carrier.xml import refusal
 from batcher.errors import NotSent, OutcomeUnknown, ProtocolError
 from batcher.ledger import READY, SENDING, UNKNOWN
 from batcher.model import FAILED, SKIPPED, Answer, Chunk, Ensure, Issue, Request
@@ -74,8 +75,9 @@ class Ensuring:
         """Record what became of a PUT; True when it was answered with success."""
         answer = outcome if isinstance(outcome, Answer) else None
         issues = said(answer) if answer is not None and 400 <= answer.status < 500 else []
+        is_readable = answer is not None and bool(refusal(answer))
         verdict = judge_post(
-            outcome, order_id="put", readable_errors=bool(issues), accepted_before=self._accepted_before
+            outcome, order_id="put", readable_errors=is_readable, accepted_before=self._accepted_before
         )
         if verdict is Verdict.ACCEPTED:
             self._accepted_before = True
@@ -100,8 +102,10 @@ class Ensuring:
             await self._record(self._record.ledger.settle, chunk.number, "COMPLETE", None, was=SENDING, attempt=attempt)
             _log.info("written", chunk=chunk.number)
             return
-        await self._record(self._record.ledger.doubt, chunk.number, attempt, _NOT_AS_WANTED)
-        await self._record(self._record.ledger.park, chunk.number, _NOT_AS_WANTED)
+        why = _NOT_AS_WANTED if verdict is GetVerdict.OK else "it was written, but could not be read back"
+        await self._record(self._record.ledger.doubt, chunk.number, attempt, why)
+        if verdict is GetVerdict.OK:
+            await self._record(self._record.ledger.park, chunk.number, why)
 
     async def read_back(self, number: int) -> None:
         """A PUT whose answer was lost: as wanted → done; still as it was before → again; else parked."""

@@ -39,6 +39,8 @@ class LookUp:
         self._absence_seconds = absence_seconds
         #: seconds until the list showed an order just accepted; None: it is not known to work at all
         self._control: float | None = None
+        #: whoever judges by the control waits for a measurement under way
+        self._measuring = anyio.Lock()
 
     async def look_up(self, number: int) -> None:
         """Resolve an UNKNOWN chunk: found, proven absent, or parked."""
@@ -62,31 +64,38 @@ class LookUp:
                     misses, form = 0, status
                 since = since if misses else elapsed_clock()
                 misses, unclear = misses + 1, 0
-            waited = elapsed_clock() - since
-            if misses >= CLEAN_MISSES and waited >= self._absence():
-                return await self._absent(number, misses, waited, form)
+            if misses >= CLEAN_MISSES and elapsed_clock() - since >= self._absence():
+                if why := await self._unproven(form):
+                    return await self._record(self._record.ledger.park, number, why)
+                # The proof may have shown that the list is later than was known.
+                if (waited := elapsed_clock() - since) >= self._absence():
+                    why = f"{misses} clean misses over {waited:.0f} s"
+                    state = await self._record(self._record.ledger.absent, number, why)
+                    _log.info("proven absent", chunk=number, state=state)
+                    return None
             await anyio.sleep(max(1.0, self._absence() / CLEAN_MISSES) if misses else backoff_seconds(unclear, random))
 
     def _absence(self) -> float:
         return max(self._absence_seconds, 10 * (self._control or 0.0))
 
-    async def _absent(self, number: int, misses: int, waited: float, form: int) -> None:
+    async def _unproven(self, form: int) -> str | None:
+        """Why clean misses of this form prove nothing; None: they do."""
         if not await self._list_works():
-            why = "its absence cannot be proven: no known order was found by the same query"
-            return await self._record(self._record.ledger.park, number, why)
+            return "its absence cannot be proven: no known order was found by the same query"
         nobody = f"b-{token_hex(8)}-0"
         orders, status = await self._orders(self._talk.find.look_up(nobody, self._api), nobody)
         if orders != [] or status != form:
-            why = "its absence cannot be proven: an id that nobody has gets another answer"
-            return await self._record(self._record.ledger.park, number, why)
-        state = await self._record(self._record.ledger.absent, number, f"{misses} clean misses over {waited:.0f} s")
-        _log.info("proven absent", chunk=number, state=state)
+            return "its absence cannot be proven: an id that nobody has gets another answer"
         return None
 
     async def _orders(self, request: Request, customer_order_id: str) -> tuple[list[str] | None, int]:
         """Order ids that carry exactly this CustomerOrderId, and the answer's status; None when it is not clear."""
-        outcome = await self._wire.ask(request, LOOK_UP)
-        if isinstance(outcome, Answer) and judge_get(outcome) is GetVerdict.DENIED:
+        while True:
+            outcome = await self._wire.ask(request, LOOK_UP)
+            verdict = judge_get(outcome)
+            if verdict is not GetVerdict.THROTTLED:  # the gate waits, and it says nothing about the order
+                break
+        if isinstance(outcome, Answer) and verdict is GetVerdict.DENIED:
             raise denied(outcome)
         if not isinstance(outcome, Answer) or (listed := self._talk.find.orders(outcome)) is None:
             return None, 0
@@ -112,35 +121,39 @@ class LookUp:
 
     async def measure(self, number: int) -> None:
         """Look up the first accepted order at once: it proves that the list works, and how late it is."""
-        head: Head = await self._record(self._record.ledger.head, number)
-        started = elapsed_clock()
-        if head.order_id is not None and await self._finds(head.customer_order_id, head.order_id):
-            self._control = elapsed_clock() - started
-            _log.debug("list lag", seconds=round(self._control, 2))
+        async with self._measuring:
+            head: Head = await self._record(self._record.ledger.head, number)
+            if head.order_id is not None:
+                await self._finds(head.customer_order_id, head.order_id)
 
     async def _list_works(self) -> bool:
-        """A known order is found by the form of query that missed ours."""
-        if self._control is not None:
-            return True
-        known = await self._record(self._record.ledger.known_order, self._step)
-        if known is None:
-            # Nothing of ours was accepted yet: any recent order of the account will do (days are
-            # coarse and may exclude their edge: two back).
-            day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 2 * 86_400))
-            outcome = await self._wire.ask(self._talk.find.recent(day, self._api), LOOK_UP)
-            listed = (self._talk.find.orders(outcome) or []) if isinstance(outcome, Answer) else []
-            for order_id, named in listed[:10]:
-                whose = named or await self._whose(order_id)
-                if whose:
-                    known = (whose, order_id)
-                    break
-        return known is not None and await self._finds(*known)
+        """A known order was found by the form of query that missed ours."""
+        async with self._measuring:
+            if self._control is not None:
+                return True
+            known = await self._record(self._record.ledger.known_order, self._step) or await self._recent()
+            return known is not None and await self._finds(*known)
+
+    async def _recent(self) -> tuple[str, str] | None:
+        """Nothing of ours was accepted yet: any recent order of the account will do."""
+        # Days are coarse and may exclude their edge: two back.
+        day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 2 * 86_400))
+        _, answer = await self._wire.get(self._talk.find.recent(day, self._api), LOOK_UP, READ_TRIES)
+        listed = None if answer is None else self._talk.find.orders(answer)
+        for order_id, named in (listed or [])[:10]:
+            if whose := named or await self._whose(order_id):
+                return whose, order_id
+        return None
 
     async def _finds(self, customer_order_id: str, order_id: str) -> bool:
+        """Whether the list shows a known order in the end; how late it was is the control from then on."""
+        started = elapsed_clock()
         request = self._talk.find.look_up(customer_order_id, self._api)
         for tries in range(_UNCLEAR_ANSWERS):
             orders, _ = await self._orders(request, customer_order_id)
             if orders and order_id in orders:
+                self._control = max(self._control or 0.0, elapsed_clock() - started)
+                _log.debug("list lag", seconds=round(self._control, 2))
                 return True
             await anyio.sleep(backoff_seconds(tries + 1, random))
         return False

@@ -63,8 +63,8 @@ def unpack_early(blob: bytes | None) -> list[Issue]:
     return [] if blob is None else list(starmap(Issue, unpack(blob)[0].get("early", ())))
 
 
-def settle(chunk: Chunk, reading: Reading, *, earlier: Sequence[Issue] = ()) -> Settlement:
-    """Settle every row of a chunk by the carrier's last word on its order.
+def settle(chunk: Chunk, reading: Reading, *, earlier: Sequence[Issue] = (), is_order: bool = True) -> Settlement:
+    """Settle every row of a chunk by the carrier's last word on its order, or by the answer to a check.
 
     `earlier` are errors that came with the acceptance. COMPLETE, PARTIAL: who is not named succeeded; PARTIAL
     that names nobody leaves all rows unknown; any other terminal status fails the rows it does not name with
@@ -72,13 +72,17 @@ def settle(chunk: Chunk, reading: Reading, *, earlier: Sequence[Issue] = ()) -> 
     """
     status = (reading.status or "").upper()
     named, messages, warnings = _name(chunk, [*earlier, *reading.issues])
+    whole = [issue for issue in (*reading.issues, *earlier) if issue.kind == "error" and not issue.tn]
     default = None
+    if status not in {"COMPLETE", "PARTIAL"}:
+        text = f"the order ended as {status}"
+        default = (FAILED, whole[0].code, whole[0].text) if whole else (FAILED, status, text)
+    else:
+        # An error that names nobody fails nobody here, but somebody should know.
+        warnings += dict.fromkeys((NO_ROW, 0, issue.code, issue.text) for issue in whole)
     if status == "PARTIAL" and not len(named[0]):
         default = (UNKNOWN, "PARTIAL", "the order is PARTIAL and names no telephone number")
-    elif status not in {"COMPLETE", "PARTIAL"}:
-        whole = next((issue for issue in reading.issues if issue.kind == "error" and not issue.tn), None)
-        default = (FAILED, whole.code, whole.text) if whole else (FAILED, status, f"the order ended as {status}")
-    elif status == "COMPLETE" and len(named[0]):
+    elif status == "COMPLETE" and is_order and len(named[0]):
         warnings.append((NO_ROW, 0, "COMPLETE", "the order is COMPLETE and yet names failed telephone numbers"))
     position, message = named if default is None else _fill(len(chunk.rows), *named, default, messages)
     return Settlement(position, message, messages, warnings, _products(chunk, reading.products))
@@ -128,7 +132,8 @@ def _name(
     numbers: dict[tuple[int, str, str], int] = {}
     named: dict[int, int] = {}
     warnings: list[tuple[int, int, str, str]] = []
-    for position, issue in zip(positions, issues, strict=True):
+    # What came with the acceptance mostly comes again in the end: said twice, it is one thing.
+    for position, issue in dict.fromkeys(zip(positions, issues, strict=True)):
         if issue.kind == "error" and position != NO_ROW and position not in named:
             named[position] = numbers.setdefault((FAILED, issue.code, issue.text), len(numbers))
         elif issue.kind == "warning" or issue.tn:

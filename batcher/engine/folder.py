@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import calendar
 import fcntl
 import os
 import socket
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from batcher.errors import InputError, LockHeld
+from batcher.errors import InputError, LockHeld, StorageFailed
+
+_STAMP = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +72,21 @@ def run_folder(output: Path, run_id: str | None) -> RunFolder:
     return found[-1]
 
 
+def new_run_id(output: Path, digest: str) -> str:
+    """UTC start time and digest. It sorts behind the runs that are there, in the same second and by a clock set back."""
+    seconds = int(time.time())
+    for run in run_folders(output):
+        with suppress(ValueError):  # somebody gave it another name
+            seconds = max(seconds, calendar.timegm(time.strptime(run.run_id[:16], _STAMP)) + 1)
+    return f"{time.strftime(_STAMP, time.gmtime(seconds))}-{digest[:6]}"
+
+
 def prepare_output(output: Path) -> None:
     """Make the output folder and prove that it can be written. InputError otherwise, before anything is sent."""
     probe = output / f".probe.{os.getpid()}"
     try:
         output.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe.unlink(missing_ok=True)  # what a killed process of the same number left
         with probe.open("xb") as file:
             file.write(b"\0" * 4096)
             file.flush()
@@ -86,16 +99,25 @@ def prepare_output(output: Path) -> None:
 @contextmanager
 def locked(output: Path) -> Generator[None]:
     """Hold the output folder's lock; LockHeld at once when another process does. The kernel frees it when we die."""
-    handle = os.open(output / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            owner = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
-            raise LockHeld(f"{output}: a run is under way here ({owner}). Wait for it, or stop it.") from error
-        os.ftruncate(handle, 0)
-        started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        os.pwrite(handle, f"{socket.gethostname()} pid {os.getpid()} since {started}\n".encode(), 0)
+        handle = os.open(output / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise InputError(f"{output / 'lock'}: cannot be opened ({error.strerror}). Whose folder is it?") from error
+    try:
+        _take(handle, output)
         yield
     finally:
         os.close(handle)
+
+
+def _take(handle: int, output: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(handle, 0)
+        started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        os.pwrite(handle, f"{socket.gethostname()} pid {os.getpid()} since {started}\n".encode(), 0)
+    except BlockingIOError as error:
+        owner = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
+        raise LockHeld(f"{output}: a run is under way here ({owner}). Wait for it, or stop it.") from error
+    except OSError as error:
+        raise StorageFailed(f"{output / 'lock'}: cannot be locked ({error.strerror}).") from error

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
 
 from batcher.carrier.auth import Authorization
 from batcher.engine.folder import RunFolder, run_folders
-from batcher.engine.job import Binding, Job, Step
+from batcher.engine.job import Binding, Job, Step, zone_of
 from batcher.errors import InputError
 from batcher.ledger import Ledger
 from batcher.table import Source, open_source
@@ -43,17 +42,18 @@ def newest(output: Path) -> tuple[RunFolder | None, RunFolder | None]:
     """(the unfinished run, the newest finished one). What was not even read to its end is cleared away."""
     unfinished, finished = None, None
     for folder in run_folders(output):
-        row = run_row(folder)
+        with opened(folder) as ledger:
+            row, attempts = ledger.run(), ledger.attempts()
         if not row["judged"]:
             # Nothing was planned from it, so nothing was sent: its input is read anew.
             shutil.rmtree(folder.path)
-        elif row["finished"] is not None:
-            finished = folder
-        elif row["retired"] is None:
-            unfinished = folder
-        else:
+        elif row["retired"] is not None and attempts[-1]["ended"] is not None:
             # It may have sent something in between: what an older run did is not the last word any more.
             finished = None
+        elif row["finished"] is not None:
+            finished = folder
+        else:
+            unfinished = folder
     return unfinished, finished
 
 
@@ -81,9 +81,9 @@ def refuse_elsewhere(folder: RunFolder, way: Way, job: Job) -> None:
         )
 
 
-def open_input(job: Job, unfinished: RunFolder | None) -> Source | None:
-    """The input; an unfinished run can do without."""
-    if unfinished is not None and not job.input_path.exists():
+def open_input(job: Job, *, is_needed: bool) -> Source | None:
+    """The input; None when it is gone and a run that is resumed can do without."""
+    if not is_needed and not job.input_path.exists():
         _log.info("the input is gone; resuming from the run folder alone", input=str(job.input_path))
         return None
     return open_source(job.input_path)
@@ -127,10 +127,4 @@ def already_done(folder: RunFolder, digest: str, job: Job, *, again: bool) -> di
 
 
 def _day(seconds: float, job: Job) -> dt.date:
-    try:
-        zone = ZoneInfo(job.run.timezone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise InputError(
-            f'[run] timezone: "{job.run.timezone}" is no time zone; write "UTC" or "America/New_York".'
-        ) from error
-    return dt.datetime.fromtimestamp(seconds, zone).date()
+    return dt.datetime.fromtimestamp(seconds, zone_of(job.run.timezone)).date()

@@ -6,14 +6,17 @@ a setting may be is the operation's business; here the constants are handed to i
 
 from __future__ import annotations
 
+import datetime as dt
+import math
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from batcher.engine.mistakes import Lines, by_line, near, syntax, told
 from batcher.errors import InputError
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
 _MAX_BYTES = 1 << 20
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|m|h|d)")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_TABLES = ("input", "carrier", "run", "limits", "output", "step")
 
 
 def seconds_of(text: str) -> float:
@@ -43,14 +45,37 @@ def _duration(value: object) -> float:
 
 
 def _share(value: object) -> float:
-    """A count (≥ 1) stays a count; "2%" becomes 0.02."""
+    """A count (≥ 1) stays a count; "2%" becomes 0.02, and "100%" any count."""
     if isinstance(value, str) and (found := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*%", value.strip())):
         share = float(found[1]) / 100
-        if share < 1:
-            return share
+        if share <= 1:
+            return share if share < 1 else math.inf
     elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return float(value)
     raise ValueError(f'{value!r} is neither a count (100) nor a share ("2%")')
+
+
+def _place(value: str) -> str:
+    """A path with `~` spelled out."""
+    if "\0" in value:
+        raise ValueError("a path cannot hold a NUL character")
+    try:
+        return str(Path(value).expanduser())
+    except RuntimeError as error:
+        raise ValueError(f'"{value}": there is no such home folder') from error
+
+
+def _zone(value: str) -> str:
+    try:
+        zone_of(value)
+    except (OSError, LookupError, ValueError) as error:
+        raise ValueError(f'"{value}" is no time zone; write "UTC" or "America/New_York"') from error
+    return value
+
+
+def zone_of(name: str) -> dt.tzinfo:
+    """The time zone of that name; UTC needs no database of them."""
+    return dt.UTC if name == "UTC" else ZoneInfo(name)
 
 
 class _Table(BaseModel):
@@ -58,7 +83,7 @@ class _Table(BaseModel):
 
 
 class Input(_Table):
-    path: str = Field(min_length=1)
+    path: Annotated[str, AfterValidator(_place)] = Field(min_length=1)
     """The file: CSV or Parquet, relative to the job file."""
     tn: str | None = None
     """Column of the TN; found by its header when left out."""
@@ -76,16 +101,16 @@ class Carrier(_Table):
 class Run(_Table):
     once_per: Literal["input", "day", "start"] = "input"
     """When a finished run may be repeated."""
-    timezone: str = "UTC"
+    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
     """What decides the date of `once_per = "day"`."""
 
 
 class Limits(_Table):
-    requests_per_second: float = Field(10, gt=0, strict=False)
+    requests_per_second: float = Field(10, gt=0, allow_inf_nan=False)
     """The ceiling for all requests together."""
     in_flight: int | None = Field(None, ge=1, le=128)
     """Most writes under way at once; chosen from rate and latency when left out."""
-    absence_seconds: float = Field(60, ge=0, strict=False)
+    absence_seconds: float = Field(60, ge=0, allow_inf_nan=False)
     """How long a lost order must be missing before it counts as never executed."""
     max_age: Annotated[float, BeforeValidator(_duration)] = 86_400.0
     """Unsent chunks older than this are not sent any more."""
@@ -96,7 +121,7 @@ class Limits(_Table):
 
 
 class Output(_Table):
-    path: str = Field(min_length=1)
+    path: Annotated[str, AfterValidator(_place)] = Field(min_length=1)
     """Folder of the runs, relative to the job file."""
     format: Literal["csv", "parquet"] = "csv"
     """Form of the reports."""
@@ -169,7 +194,7 @@ def read_job(path: Path) -> Job:
     if len(raw) > _MAX_BYTES:
         raise InputError(f"{path}: larger than 1 MiB, which no job file is.")
     try:
-        text = raw.decode()
+        text = raw.decode("utf-8-sig")
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(syntax(path, error)) from error
@@ -202,12 +227,12 @@ def _build(tables: Mapping[str, Any], lines: Lines, *, path: Path | None, folder
     return Job(
         path=path,
         name=path.stem if path else "-".join(step.operation.name for step in steps),
-        input_path=folder / Path(file.input.path).expanduser(),
+        input_path=folder / file.input.path,
         tn_column=file.input.tn,
         carrier=file.carrier,
         run=file.run,
         limits=file.limits,
-        output_path=(folder / Path(file.output.path).expanduser()).resolve(),
+        output_path=(folder / file.output.path).resolve(),
         output_format=file.output.format,
         steps=tuple(steps),
     )
@@ -235,7 +260,7 @@ def _step(number: int, table: Mapping[str, Any], lines: Lines, mistakes: list[st
     keys = {key: value for key, value in table.items() if key != "operation"}
     values = {key: _column(place, key, value, operation, lines, mistakes) for key, value in keys.items()}
     try:
-        settings = operation.settings(**values)
+        settings = operation.settings(**{key: value for key, value in values.items() if value is not None})
     except ValidationError as error:
         mistakes += [
             told(lines, place, problem, operation.settings, secret=operation.secret) for problem in error.errors()
@@ -248,14 +273,14 @@ def _step(number: int, table: Mapping[str, Any], lines: Lines, mistakes: list[st
 def _column(
     place: tuple[Any, ...], key: str, value: Any, operation: Operation, lines: Lines, mistakes: list[str]
 ) -> Any:
-    """`{ column = "X" }` as a Column; anything else as it is."""
+    """`{ column = "X" }` as a Column; anything else as it is; None after a mistake."""
     if not isinstance(value, dict):
         return value
-    if set(value) == {"column"} and isinstance(value["column"], str) and value["column"]:
-        if key in operation.options:
-            mistakes.append(lines.told((*place, key), key, "holds for the whole step and cannot come from a column"))
+    if key in operation.options:
+        mistakes.append(lines.told((*place, key), key, "holds for the whole step and cannot come from a column"))
+    elif set(value) == {"column"} and isinstance(value["column"], str) and value["column"]:
         return Column(value["column"])
-    if set(value) == {"step"}:
+    elif set(value) == {"step"}:
         mistakes.append(lines.told((*place, key), key, "no earlier step of this job brings a value for it"))
     else:
         mistakes.append(lines.told((*place, key), key, 'write a value, or { column = "…" }'))

@@ -74,13 +74,12 @@ def columns_of(job: Job, source: Source) -> str | None:
     source.check_types(tn_column, set(wanted.values()))
     if len(bindings(job.steps)) > MAX_BINDINGS:
         raise InputError(f"A job sets at most {MAX_BINDINGS} values in all its steps together.")
-    if tn_column in {binding.column for binding in bindings(job.steps) if _is_secret(job.steps, binding)}:
-        raise InputError(f'The TN column "{tn_column}" cannot hold a secret value as well.')
+    hidden = set(Secrets.of(job.steps).columns.values())
+    shown = {b.column for b in bindings(job.steps) if b.setting not in job.steps[b.step - 1].operation.secret}
+    if twice := hidden & {tn_column, *shown}:
+        # Its cells are masked wherever they are kept: the other one would read the mask.
+        raise InputError(f'Column "{min(twice)}" holds a secret value and cannot be used for anything else.')
     return tn_column
-
-
-def _is_secret(steps: Sequence[Step], binding: Binding) -> bool:
-    return binding.setting in steps[binding.step - 1].operation.secret
 
 
 def take_in(source: Source, job: Job, folder: RunFolder, tn_column: str | None) -> dict[str, Any]:
@@ -109,7 +108,7 @@ def take_in(source: Source, job: Job, folder: RunFolder, tn_column: str | None) 
             if secret is not None:
                 secret.append(_secret_batch(job, secret_schema, columns, size))
             shown = [_mask(column) if name in hidden else column for name, column in columns.items()]
-            if hidden:
+            if hidden & set(source.columns):
                 # A malformed line stands whole in its first cell, and may hold a secret anywhere.
                 shown[0] = pc.if_else(pa.array(batch.malformed), MASK, shown[0])
             kept.append(pa.RecordBatch.from_arrays([*shown, pa.array(batch.malformed)], schema=masked))

@@ -16,7 +16,8 @@ class Lines:
     """Where a key stands in the file: tomllib does not say."""
 
     _HEADER = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_.-]+)\s*\]\]?")
-    _KEY = re.compile(r"\s*([A-Za-z0-9_-]+|\"[^\"]*\")\s*[=.]")
+    _PART = r"[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*'"
+    _KEY = re.compile(rf"\s*((?:{_PART})(?:\s*\.\s*(?:{_PART}))*)\s*=")
 
     def __init__(self, file: str, text: str) -> None:
         self.file = file
@@ -25,13 +26,17 @@ class Lines:
         seen: dict[str, int] = {}
         for number, line in enumerate(text.splitlines(), 1):
             if header := self._HEADER.match(line):
-                table = tuple(header[2].split("."))
+                name, *rest = header[2].split(".")
                 if header[1] == "[[":
-                    table = (*table, seen.setdefault(header[2], -1) + 1)
-                    seen[header[2]] += 1
-                self._line.setdefault(table, number)
+                    seen[name] = seen.get(name, -1) + 1
+                table = (name, seen[name], *rest) if name in seen else (name, *rest)
+                self._keep(table, number)
             elif key := self._KEY.match(line):
-                self._line.setdefault((*table, key[1].strip('"')), number)
+                self._keep((*table, *(part.strip("\"'") for part in re.findall(self._PART, key[1]))), number)
+
+    def _keep(self, where: tuple[Any, ...], number: int) -> None:
+        for end in range(1, len(where) + 1):
+            self._line.setdefault(where[:end], number)
 
     def told(self, where: tuple[Any, ...], key: str, message: str, hint: str = "") -> str:
         line = next((self._line[where[:end]] for end in range(len(where), 0, -1) if where[:end] in self._line), None)
@@ -48,16 +53,24 @@ def told(
     lines: Lines, place: tuple[Any, ...], problem: Any, model: type[BaseModel], *, secret: Sequence[str] = ()
 ) -> str:
     """One pydantic error in our words; a value of a `secret` key is not shown."""
-    where = (*place, *problem["loc"])
+    loc = problem["loc"]
+    is_setting = bool(place)
+    # Of a setting that may be of several types, pydantic tells each type by itself: they become one mistake.
+    where = (*place, *(loc[:1] if is_setting else loc))
     key = str(where[-1])
     if problem["type"] == "extra_forbidden":
-        known = _keys(model, problem["loc"][:-1])
+        known = _keys(model, loc[:-1])
         return lines.told(where, _dotted(where), "unknown key", near(key, known) or f" (known: {', '.join(known)})")
     if problem["type"] == "missing":
         return lines.told(where[:-1], _dotted(where), "is missing")
     shown = "***" if key in secret else repr(problem["input"])
-    message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    message = message if problem["type"] == "value_error" else f"should be {message}, not {shown}"
+    if is_setting and len(loc) > 1:
+        message = f'should be text in quotes, or {{ column = "…" }}, not {shown}'
+    elif problem["type"] == "value_error":
+        message = problem["msg"].removeprefix("Value error, ")
+    else:
+        message = re.sub(r"a valid dictionary( or instance of [A-Za-z]+)?", "a table", problem["msg"])
+        message = f"{message.removeprefix('Input ').removeprefix('String ').removeprefix('List ')}, not {shown}"
     literals = [
         str(part).strip("'") for part in re.findall(r"'[^']*'", str(problem.get("ctx", {}).get("expected", "")))
     ]

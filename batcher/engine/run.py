@@ -24,7 +24,7 @@ from batcher.carrier.client import Client
 from batcher.carrier.converse import Conversation
 from batcher.carrier.limits import Gate
 from batcher.carrier.wire import Wire
-from batcher.engine.folder import RunFolder, locked, prepare_output, run_folder
+from batcher.engine.folder import RunFolder, locked, new_run_id, prepare_output, run_folder
 from batcher.engine.identity import (
     Way,
     already_done,
@@ -92,19 +92,22 @@ def _run_locked(job: Job, way: Way, options: Options, progress: Progress) -> dic
     unfinished, finished = newest(job.output_path)
     if unfinished is not None:
         refuse_elsewhere(unfinished, way, job)
+    row = None if unfinished is None else run_row(unfinished)
     of_job = job_digest(job, way)
-    source = open_input(job, unfinished)
+    source = open_input(job, is_needed=row is None or row["retired"] is not None)
     try:
-        if unfinished is not None:
-            row = run_row(unfinished)
+        if unfinished is not None and row is not None:
             if source is None and row["facts"]["job_digest"] != of_job:
                 raise InputError(
                     f"{job.input_path}: is gone, and the job is not the one of the unfinished run {unfinished.run_id}. "
                     "Put back either of them."
                 )
-            if source is None or run_digest(source.digest(), of_job) == row["digest"]:
+            is_same = source is None or run_digest(source.digest(), of_job) == row["digest"]
+            if is_same and row["retired"] is None:
                 _log.info("resuming", run=unfinished.run_id)
                 return _work(unfinished, job, way, options, progress)
+            if source is not None:
+                columns_of(job, source)  # an input that cannot be run takes nobody's place
             _supersede(unfinished, job, way, progress)
         assert source is not None
         if finished is not None and (
@@ -122,14 +125,14 @@ def _create(job: Job, way: Way, source: Source, of_job: str) -> RunFolder:
     """Read, judge and keep the whole input in a new run folder."""
     tn_column = columns_of(job, source)
     digest = run_digest(source.digest(), of_job)
-    run_id = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{digest[:6]}"
-    folder = RunFolder(job.output_path / run_id)
+    folder = RunFolder(job.output_path / new_run_id(job.output_path, digest))
+    # One that is there without a ledger was left by a process that was killed right here.
+    folder.path.mkdir(mode=0o700, exist_ok=True)
     try:
-        folder.path.mkdir(mode=0o700)
-    except FileExistsError:
-        time.sleep(1)  # ids count seconds
-        return _create(job, way, source, of_job)
-    begin(folder, job, way, source, of_job, tn_column)
+        begin(folder, job, way, source, of_job, tn_column)
+    except BatcherError:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        raise
     return folder
 
 
@@ -326,10 +329,9 @@ def _supersede(folder: RunFolder, job: Job, way: Way, progress: Progress) -> Non
     _log.warning("input or job changed: the unfinished run is settled and retired", run=folder.run_id)
     with opened(folder) as ledger:
         steps = restored(ledger)
-        ledger.retire_run("SUPERSEDED")
         attempt = ledger.begin_attempt({"pid": os.getpid(), "supersedes": True})
+        started, error = time.monotonic(), None
         count: dict[str, int] = {}
-        started = time.monotonic()
 
         async def settle() -> None:
             async with way.open(folder) as base_url, Client(base_url, way.account_id, way.authorization) as client:
@@ -338,11 +340,16 @@ def _supersede(folder: RunFolder, job: Job, way: Way, progress: Progress) -> Non
                     await _submission(step, folder, ledger, job, wire, progress).run(send=False)
                 count.update(requests=wire.requests, throttled=wire.throttled)
 
-        anyio.run(settle)
-        # What was proven absent meanwhile is an unsent chunk, and retires like the others.
-        ledger.retire_run("SUPERSEDED")
+        try:
+            anyio.run(settle)
+            # What was proven absent meanwhile is an unsent chunk, and retires like the others.
+            ledger.retire_run("SUPERSEDED")
+        except BatcherError as stopped:
+            error = stopped  # nothing retires: the next start looks again
         facts = {"pid": os.getpid(), "seconds": time.monotonic() - started, "requests": 0, "throttled": 0, **count}
-        _close(folder, ledger, steps, job, attempt, facts, None)
+        _close(folder, ledger, steps, job, attempt, facts, error)
+    if error is not None:
+        raise error
 
 
 def _close(
@@ -392,7 +399,8 @@ def report(job: Job, run_id: str | None) -> dict[str, Any]:
         steps = restored(ledger)
         api = ledger.run()["facts"]["api"]
         tally = write_reports(ledger, folder, folder.path, steps, api=api, file_format=job.output_format)
-        code = ledger.run()["exit_code"]
+        attempts = ledger.attempts()
+        code = attempts[-1]["exit_code"] if attempts else None
         code = exit_code(tally, job, doubled=bool(ledger.doubles())) if code is None else code
         summary = summarize(folder, ledger, tally, code)
         write_summary(folder.path, summary, summary_text(summary))

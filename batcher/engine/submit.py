@@ -7,7 +7,7 @@ that dies loses nothing, for the next start finds the chunk where it was left.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import anyio
 from anyio.abc import TaskGroup
@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 from batcher.carrier.converse import Conversation
 from batcher.errors import BatcherError
 from batcher.ledger import ACCEPTED, READY, UNKNOWN, Head
-from batcher.model import Check, Ensure, Order, Read
+from batcher.model import Check, Ensure, Read
 
 #: Writes under way at once, without a word in the job.
 LEAST_IN_FLIGHT, MOST_IN_FLIGHT = 8, 64
@@ -39,7 +39,9 @@ class Submission:
         self._settled = settled
         self._slots = anyio.CapacityLimiter(in_flight or LEAST_IN_FLIGHT)
         self._group: TaskGroup | None = None
-        self._active = 0
+        self._measuring: TaskGroup | None = None
+        self._scope = anyio.CancelScope()
+        self._under_way: set[int] = set()
         self._changed = anyio.Event()
         self._error: BatcherError | None = None
         self._measured = False
@@ -50,24 +52,29 @@ class Submission:
         Without `send`, nothing new leaves: what is in doubt is looked up, and open orders are asked once.
         """
         talk, record = self._conversation.operation.talk, self._conversation.record
-        await record(self._ledger.recover, self._step, repeatable=isinstance(talk, Check | Read))
-        await record(self._ledger.unpark, self._step)
-        async with anyio.create_task_group() as self._group:
-            for number in await record(self._ledger.numbers, self._step, UNKNOWN):
-                self._start(number, UNKNOWN, send)
-            for number in await record(self._ledger.numbers, self._step, ACCEPTED):
-                self._start(number, ACCEPTED, send)
-            if send:
-                await self._produce()
-        self._group = None
+        with self._scope:
+            await record(self._ledger.recover, self._step, repeatable=isinstance(talk, Check | Read))
+            await record(self._ledger.unpark, self._step)
+            async with anyio.create_task_group() as self._measuring:
+                async with anyio.create_task_group() as self._group:
+                    self._group.start_soon(self._guard, self._begin, send)
+                # How late the list is matters to nobody any more.
+                self._measuring.cancel_scope.cancel()
         if self._error is not None:
             raise self._error
 
     def stop(self, grace_seconds: float) -> None:
         """No new sends; writes under way get so long, everything else ends at once."""
-        if self._group is not None:
-            self._conversation.stop(grace_seconds)
-            self._group.cancel_scope.cancel()
+        self._conversation.stop(grace_seconds)
+        self._scope.cancel()
+
+    async def _begin(self, send: bool) -> None:
+        """Doubtful chunks first, then open orders, then what is to be sent."""
+        for state in (UNKNOWN, ACCEPTED):
+            for number in await self._conversation.record(self._ledger.numbers, self._step, state):
+                self._start(number, state, send)
+        if send:
+            await self._produce()
 
     async def _produce(self) -> None:
         last = 0
@@ -75,10 +82,12 @@ class Submission:
             changed = self._changed
             page = await self._conversation.record(self._ledger.numbers, self._step, READY, after=last, most=_PAGE)
             for number in page:
+                last = number
+                if number in self._under_way:
+                    continue  # proven absent just now: its own task sends it again
                 await self._slots.acquire_on_behalf_of(number)
                 self._start(number, READY, True)
-                last = number
-            if not page and not self._active:
+            if not page and not self._under_way:
                 return
             if not page:
                 # A chunk under way may be refused and leave its other rows as a new one.
@@ -86,21 +95,26 @@ class Submission:
 
     def _start(self, number: int, state: str, send: bool) -> None:
         assert self._group is not None
-        self._active += 1
-        self._group.start_soon(self._guard, number, state, send)
+        self._under_way.add(number)
+        self._group.start_soon(self._guard, self._carry, number, state, send)
 
-    async def _guard(self, number: int, state: str, send: bool) -> None:
+    async def _guard(self, call: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        """The first error of any task stops the others; out of the group it would come wrapped into another."""
         try:
-            await self._carry(number, state, send)
+            await call(*arguments)
         except BatcherError as error:
             self._error = self._error or error
             self.stop(GRACE_SECONDS)
+
+    async def _carry(self, number: int, state: str, send: bool) -> None:
+        try:
+            await self._carry_on(number, state, send)
         finally:
-            self._active -= 1
+            self._under_way.discard(number)
             self._changed.set()
             self._changed = anyio.Event()
 
-    async def _carry(self, number: int, state: str, send: bool) -> None:
+    async def _carry_on(self, number: int, state: str, send: bool) -> None:
         conversation, resumed = self._conversation, state == ACCEPTED
         head: Head | None = None
         while state in {READY, ACCEPTED, UNKNOWN}:
@@ -115,13 +129,14 @@ class Submission:
             else:
                 await self._ask_once(number)
                 return
-            resumed = False
+            resumed, was = False, state
             head = await conversation.record(self._ledger.head, number)
             state = head.state
-            if state == ACCEPTED and not self._measured and isinstance(conversation.operation.talk, Order):
+            # An order that was found is in the list already: it says nothing about how late the list is.
+            if was == READY and state == ACCEPTED and not self._measured:
                 self._measured = True
-                assert self._group is not None
-                self._group.start_soon(conversation.measure, number)
+                assert self._measuring is not None
+                self._measuring.start_soon(self._guard, conversation.measure, number)
         if head is not None:
             self._settled(head.rows)
 

@@ -52,9 +52,10 @@ class Values:
 
     def of(self, columns: Mapping[str, pa.Array], rows: int) -> list[Evaluated]:
         """Every bound setting over a batch; `columns` by name, `rows` long."""
-        return [self._evaluate(binding, columns, rows) for binding in self.step.bindings]
+        return [self.evaluate(binding, columns, rows) for binding in self.step.bindings]
 
-    def _evaluate(self, binding: Binding, columns: Mapping[str, pa.Array], rows: int) -> Evaluated:
+    def evaluate(self, binding: Binding, columns: Mapping[str, pa.Array], rows: int) -> Evaluated:
+        """One of them."""
         if binding.column is None:
             texts = [binding.constant]
             return Evaluated(

@@ -35,8 +35,8 @@ class Reporter:
         self._tn_column: str | None = facts["tn_column"]
         self._bindings = bindings(steps)
         self._values = [Values(step) for step in steps]
-        self.columns = [name for name in facts["columns"] if not name.startswith("batcher_")]
-        self._secret = {b.column for b in self._bindings if b.setting in steps[b.step - 1].operation.secret}
+        #: of the input, less what we wrote into a file of rejects that is fed again
+        self.columns = [name for name in facts["columns"] if name not in {"batcher_code", "batcher_reason"}]
 
     def input_of(self, frame: pa.RecordBatch) -> pa.Array:
         """The cell that names the row; several are joined by a slash."""
@@ -126,11 +126,10 @@ class Reporter:
     def _loops(self, window: Window, frame: pa.RecordBatch) -> list[NDArray[np.bool_]]:
         loops = []
         for values in self._values:
-            destinations = values.step.operation.destinations
-            names = values.columns() - self._secret
-            columns = {name: frame.column(name) for name in names}
-            for value in values.of(columns, len(window)) if destinations and not self._secret else []:
-                if value.binding.setting in destinations:
+            for binding in values.step.bindings:
+                if binding.setting in values.step.operation.destinations:
+                    columns = {binding.column: frame.column(binding.column)} if binding.column else {}
+                    value = values.evaluate(binding, columns, len(window))
                     tns = np.array([rules.from_wire(text or "") for text in value.texts], np.int64)
                     loops.append((tns[value.codes] == window.tn) & (window.tn != 0))
         return loops

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from batcher.errors import InputError
+from batcher.errors import InputError, StorageFailed
 from batcher.ledger.tables import METADATA
 
 APPLICATION_ID = 0x746E6261  # "tnba"
 VERSION = 1
+#: How long to wait for somebody else who has the file open, in seconds.
+BUSY_SECONDS = 10
+#: Failures that say nothing about the file: locked, disk full, disk failing.
+_PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 #: WAL shares memory between processes, which these cannot do.
 _NETWORK_FILE_SYSTEMS = {
     "nfs",
@@ -28,20 +33,27 @@ _NETWORK_FILE_SYSTEMS = {
 }
 
 
+#: How the kernel writes a space, tab, line break or backslash in a path (proc_pid_mountinfo(5)).
+_ESCAPE = re.compile(r"\\([0-7]{3})")
+
+
 def open_file(path: Path) -> sa.Engine:
-    """Open `path`, or create it (0600). InputError: newer, damaged, another program's, or on a network disk."""
+    """Open `path`, or create it (0600).
+
+    InputError: newer, damaged, another program's, or on a network disk; StorageFailed: locked, or a failing disk.
+    """
     refuse_network(path.parent)
-    fresh = not path.exists() or path.stat().st_size == 0
-    if fresh:
+    if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600))
     engine = sa.create_engine(
-        f"sqlite:///{path}", poolclass=sa.pool.StaticPool, connect_args={"check_same_thread": False, "timeout": 10}
+        f"sqlite:///{path}", poolclass=sa.pool.StaticPool, connect_args={"check_same_thread": False}
     )
     sa.event.listen(engine, "connect", _on_connect)
     sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     try:
         with engine.begin() as db:
-            if fresh:
+            if not db.exec_driver_sql("PRAGMA schema_version").scalar():
+                # New, or its maker was killed before this was committed.
                 METADATA.create_all(db)
                 db.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
                 db.exec_driver_sql(f"PRAGMA user_version={VERSION}")
@@ -49,6 +61,8 @@ def open_file(path: Path) -> sa.Engine:
                 _recognize(db, path)
     except sa.exc.DatabaseError as error:
         engine.dispose()
+        if isinstance(error.orig, sqlite3.Error) and error.orig.sqlite_errorcode & 0xFF in _PASSING:
+            raise StorageFailed(f"{path}: the ledger could not be opened ({error.orig}). Nothing was sent.") from error
         raise InputError(f"{path}: not a readable ledger ({error.orig}). Nothing was sent.") from error
     except InputError:
         engine.dispose()
@@ -64,7 +78,7 @@ def refuse_network(folder: Path) -> None:
     where, best = str(folder.resolve()), ("", "")
     for line in mounts.read_text("utf-8", "replace").splitlines():
         left, _, right = line.partition(" - ")
-        point, kind = left.split()[4], right.split()[0]
+        point, kind = _ESCAPE.sub(lambda escape: chr(int(escape[1], 8)), left.split()[4]), right.split()[0]
         inside = where == point or where.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best[0]):
             best = (point, kind)
@@ -77,12 +91,12 @@ def refuse_network(folder: Path) -> None:
 def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun by the "begin" listener, not by the driver
     for pragma in (
+        f"busy_timeout={BUSY_SECONDS * 1000:.0f}",  # first: to switch to WAL is to write
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
         "trusted_schema=OFF",
         "secure_delete=ON",
-        "busy_timeout=10000",
     ):
         connection.execute(f"PRAGMA {pragma}")
 

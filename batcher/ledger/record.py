@@ -106,11 +106,11 @@ class Ledger:
             )
 
     def run(self) -> dict[str, Any]:
-        """The run's row; `facts` decoded. InputError when the file holds no run."""
+        """The run's row; `facts` decoded. Of a run that was killed before it was written down: one not judged."""
         with self._transaction() as db:
             row = db.execute(sa.select(RUN)).mappings().first()
         if row is None:
-            raise InputError(f"{self.path}: holds no run. Nothing was sent from it: delete its folder.")
+            return {**dict.fromkeys(RUN.c.keys()), "id": self.path.parent.name, "judged": 0, "facts": {}}
         return {**row, "facts": json.loads(row["facts"])}
 
     def judged(self, facts: Mapping[str, Any]) -> None:
@@ -337,7 +337,7 @@ class Ledger:
         if step is not None:
             query = query.where(CHUNK.c.step == step)
         with self._transaction() as db:
-            return dict(db.execute(query).tuples().all())
+            return {state: int(count) for state, count in db.execute(query)}
 
     def rows_by_state(self, step: int) -> dict[str, int]:
         """How many rows the chunks of a step hold in each state."""

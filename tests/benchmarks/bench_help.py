@@ -1,0 +1,27 @@
+"""How long somebody waits for `batcher --help`, beside a Python that does nothing. Prints only."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.benchmarks.measured import measured
+from tests.processes import COMMAND
+
+RUNS = 7
+
+
+def milliseconds(command: Sequence[str], cwd: Path) -> float:
+    return 1_000 * statistics.median(measured(command, cwd=cwd).seconds for _ in range(RUNS))
+
+
+def test_help(tmp_path):
+    shown, nothing = (
+        milliseconds([*COMMAND, "--help"], tmp_path),
+        milliseconds([sys.executable, "-c", "pass"], tmp_path),
+    )
+    print(
+        f"\nmedians of {RUNS}: batcher --help {shown:.0f} ms, python -c pass {nothing:.0f} ms: {shown / nothing:.1f} x"
+    )

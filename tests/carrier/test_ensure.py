@@ -1,0 +1,170 @@
+"""Records that are read, written whole and read back; a lost answer is settled by reading."""
+
+from __future__ import annotations
+
+import pytest
+
+from batcher.errors import CarrierRefused
+from batcher.ledger import PARKED, READY, REFUSED, SENDING, SETTLED
+from batcher.model import FAILED, SKIPPED
+from batcher.simulator import Fault
+from tests.carrier.line import line, lot
+
+WANTED = "sip:desk@192.0.2.4"
+PEER = {"site_id": "486", "sippeer_id": "500025", "final_destination_uri": "sip:old@192.0.2.9"}
+
+
+def peer(sippeer_id="500025", first_row=1):
+    """A chunk of one location that is to have the wanted destination."""
+    values = {"site_id": "486", "sippeer_id": sippeer_id, "final_destination_uri": WANTED}
+    return lot(0, first_row=first_row, values=[values])
+
+
+def ensure(folder, *chunks, faults=(), **more):
+    options = {"sippeer": [PEER, {**PEER, "sippeer_id": "500026", "final_destination_uri": WANTED}]}
+    return line(folder, chunks or [peer()], operation="sippeer-failover", options=options, faults=faults, **more)
+
+
+def fault(kind, method, **more):
+    return Fault(kind=kind, method=method, path="sites/*", **more)
+
+
+def destination(way):
+    """What stands at the carrier."""
+    return way.account.sippeer("9900012", "486", "500025")["FinalDestinationUri"]
+
+
+NEW = f"<FinalDestinationUri>{WANTED}</FinalDestinationUri>"
+OLD = "<FinalDestinationUri>sip:old@192.0.2.9</FinalDestinationUri>"
+
+
+async def test_changed_unchanged_and_missing(tmp_path):
+    """A location is written when it differs, skipped when it is so already, failed when it is not there."""
+    async with ensure(tmp_path, peer(), peer("500026", 2), peer("77", 3)) as way:
+        await way.run()
+        assert [(head.state, head.attempt) for head in way.ledger.heads(1)] == [
+            (SETTLED, 1),
+            (SETTLED, 0),
+            (SETTLED, 0),
+        ]
+        assert way.failed(1) == {}
+        assert way.failed(2) == {0: (SKIPPED, "UNCHANGED", "it is so already")}
+        assert way.failed(3) == {0: (FAILED, "13563", "Sip Peer '77' account '9900012' and site '486' does not exist")}
+        assert destination(way) == NEW
+        assert (await way.executed())["executions"] == 1
+        before = way.ledger.chunk(1)[2] or b""
+        assert b"sip:old@192.0.2.9" in before
+        assert b"PENNSYLVANIA AVE" in before
+
+
+async def test_reads_back_as_something_else(tmp_path):
+    """A write that was answered with success and did nothing is not called done: parked."""
+    async with ensure(tmp_path, faults=[fault("status", "PUT", status=200, body="<SipPeerResponse/>")]) as way:
+        await way.run()
+        head = way.ledger.head(1)
+        assert (head.state, head.why) == (PARKED, "it was written, but reads back as something else")
+        assert (await way.executed())["executions"] == 0
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        fault("reset_after", "PUT"),
+        fault("truncate", "PUT"),
+        fault("status_after", "PUT", status=502),
+        fault("status_after", "PUT", status=400, body="<html/>"),
+    ],
+    ids=["reset", "truncated", "502", "unreadable 400"],
+)
+async def test_a_lost_answer_of_a_write_that_was_executed(tmp_path, lost):
+    """It reads back as wanted: done, and written once."""
+    async with ensure(tmp_path, faults=[lost]) as way:
+        await way.run()
+        head = way.ledger.head(1)
+        assert (head.state, head.resends, way.failed(1)) == (SETTLED, 0, {})
+        assert (await way.executed())["executions"] == 1
+
+
+async def test_a_write_that_was_never_executed(tmp_path):
+    """It reads back as it was before, for long enough: it is written again."""
+    async with ensure(tmp_path, faults=[fault("reset_before", "PUT", nth=(1,))]) as way:
+        await way.run()
+        head = way.ledger.head(1)
+        assert (head.state, head.resends, head.attempt) == (SETTLED, 1, 2)
+        assert destination(way) == NEW
+        assert (await way.executed())["executions"] == 1
+
+
+async def test_killed_in_the_middle(tmp_path):
+    """SENDING at the start is read back: as it was before, it is written again; as wanted, it is done."""
+    async with ensure(tmp_path) as way:
+        answer = await way.client.send(way.talk.get(way.ledger.chunk(1)[1], "v2"))
+        way.ledger.intend(1, answer.body)
+        account = way.account
+        assert way.states() == [SENDING]
+    async with line(tmp_path, None, account=account, operation="sippeer-failover") as way:
+        await way.run()
+        assert (way.states(), destination(way)) == ([SETTLED], NEW)
+        assert way.ledger.head(1).resends == 1
+
+
+async def test_somebody_else_wrote_in_between(tmp_path):
+    """Neither as wanted nor as it was before: left to a person, and not overwritten."""
+    theirs = (
+        "<SipPeerResponse><SipPeer><PeerId>500025</PeerId><PeerName>location</PeerName><FinalDestinationUri>"
+        "sip:theirs@192.0.2.8</FinalDestinationUri></SipPeer></SipPeerResponse>"
+    )
+    faults = [fault("reset_before", "PUT"), fault("status", "GET", status=200, body=theirs, nth=(2,))]
+    async with ensure(tmp_path, faults=faults) as way:
+        await way.run()
+        head = way.ledger.head(1)
+        assert (head.state, head.why) == (PARKED, "it reads back neither as wanted nor as it was before")
+        assert destination(way) == OLD
+
+
+async def test_a_failed_look_back_is_no_contradiction(tmp_path, monkeypatch):
+    """When only the reading back failed, it is read again: nothing is known to be wrong."""
+    monkeypatch.setattr("batcher.carrier.ensure.READ_TRIES", 1)
+    async with ensure(tmp_path, faults=[fault("status", "GET", status=503, nth=(2,))]) as way:
+        await way.run()
+        assert way.states() == [SETTLED]
+        assert "in doubt" in [event["what"] for event in way.ledger.events(1)]
+
+
+async def test_refused(tmp_path):
+    """A readable refusal of the write fails the row with code and text."""
+    body = (
+        "<SipPeerResponse><ResponseStatus><ErrorCode>13510</ErrorCode><Description>not a valid Destination URI"
+        "</Description></ResponseStatus></SipPeerResponse>"
+    )
+    async with ensure(tmp_path, faults=[fault("status", "PUT", status=400, body=body)]) as way:
+        await way.run()
+        assert way.states() == [REFUSED]
+        assert way.failed(1) == {0: (FAILED, "13510", "not a valid Destination URI")}
+
+
+async def test_429(tmp_path):
+    """A write that was limited is not executed: the record is read anew and written once."""
+    faults = [fault("status", "PUT", status=429, headers={"Retry-After": "0"}, nth=(1,))]
+    async with ensure(tmp_path, faults=faults) as way:
+        await way.run()
+        head = way.ledger.head(1)
+        assert (head.state, head.attempt, head.resends) == (SETTLED, 2, 0)
+        assert (await way.executed())["executions"] == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405])
+async def test_wrong_configuration(tmp_path, status):
+    """Before any write went through, such an answer stops the run; the chunk is unsent."""
+    async with ensure(tmp_path, faults=[fault("status", "PUT", status=status)]) as way:
+        with pytest.raises(CarrierRefused, match=str(status)):
+            await way.run()
+        assert way.states() == [READY]
+
+
+async def test_a_record_that_cannot_be_read(tmp_path):
+    """What cannot be read is not written: the row fails."""
+    async with ensure(tmp_path, faults=[fault("garbage", "GET", executed=False)]) as way:
+        await way.run()
+        assert (way.states(), way.account.executions) == ([SETTLED], 0)
+        assert way.failed(1)[0][2].startswith("its record could not be read: ")

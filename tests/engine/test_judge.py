@@ -1,0 +1,160 @@
+"""The whole input judged before anything is sent, and what is kept of it."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from batcher.engine.duplicates import CONFLICT
+from batcher.engine.judge import MALFORMED, columns_of
+from batcher.engine.outcome import BAD_VALUE, NOTHING_SET
+from batcher.errors import InputError
+from batcher.spool import InputFile, read_fixed
+from batcher.table import open_source
+from batcher.tn import REASON
+from tests.engine.runs import CHECKER, FAILOVER, begun, write_job
+
+PASSCODE = '[[step]]\noperation = "tn-options"\nsms = { column = "S" }\nport_out_passcode = { column = "PIN" }\n'
+
+
+def kept(folder, rows, steps=1):
+    tns = read_fixed(folder.tn, "<i8", 0, rows).tolist()
+    same = read_fixed(folder.same, "<i8", 0, rows).tolist()
+    return tns, same, *(read_fixed(folder.why(number), "u1", 0, rows).tolist() for number in range(1, steps + 1))
+
+
+def test_each_row_is_judged_once_and_for_good(tmp_path):
+    """Digits, what it repeats, and why it stops: the first reason by the order of the codes."""
+    rows = (
+        "TN,To\n2012000001,2015550142\n,2015550142\nx,911\n2012000001,911\n2012000002,\n12012000001,+12015550142\n"
+        "2012000003,2015550142\n2012000003,2015550143\n2012000004\n2012000005,911\n+442079460000,unchanged\n"
+    )
+    with begun(tmp_path, FAILOVER, rows, planned=False) as (folder, ledger):
+        facts = ledger.run()["facts"]
+        tns, same, why = kept(folder, 11)
+    assert tns == [
+        12012000001, 0, 0, 12012000001, 12012000002, 12012000001, 12012000003, 12012000003, 0, 12012000005, 442079460000,
+    ]  # fmt: skip
+    assert why == [
+        0,
+        REASON["EMPTY"],
+        REASON["LETTERS"],
+        BAD_VALUE,
+        NOTHING_SET,
+        0,
+        0,
+        0,
+        REASON["ROW_MALFORMED"],
+        BAD_VALUE,
+        0,
+    ]
+    # Only rows that would be sent are compared: the bad value in row 4 is no conflict.
+    assert same == [0, 0, 0, 0, 0, 1, CONFLICT, CONFLICT, 0, 0, 0]
+    assert (facts["rows"], facts["columns"], facts["tn_column"]) == (11, ["TN", "To"], "TN")
+    assert set(facts["files"]) == {"tn.i8", "same.i8", "why.1.u1", "input.arrow"}
+
+
+def test_the_rows_are_kept_as_they_were_read(tmp_path):
+    """Text, blanks and all; malformed lines are marked."""
+    with begun(tmp_path, CHECKER, 'TN,Note\n 2012000001 ,"a, b"\n2012000002\n', planned=False) as (folder, _):
+        with InputFile(folder.input) as file:
+            assert file.read(0).to_pydict() == {
+                "TN": [" 2012000001 ", "2012000002"],
+                "Note": ["a, b", ""],
+                MALFORMED: [False, True],
+            }
+        assert not folder.secret.exists()
+
+
+def test_a_bad_value_of_a_later_step_stops_the_row_before_the_first(tmp_path):
+    """So does one TN with two settings in the second step."""
+    steps = CHECKER + '[[step]]\noperation = "tn-options"\nsms = { column = "S" }\nnnid = { column = "N" }\n'
+    rows = "TN,S,N\n2012000001,on,x\n2012000002,on,\n2012000002,off,\n2012000003,,\n2012000004,maybe,x\n"
+    with begun(tmp_path, steps, rows, planned=False) as (folder, _):
+        _, same, first, second = kept(folder, 5, steps=2)
+    # Bindings count through all steps: site_id 0, sms 1, nnid 2.
+    assert first == [BAD_VALUE + 2, 0, 0, 0, BAD_VALUE + 1]
+    assert same == [0, CONFLICT, CONFLICT, 0, 0]
+    assert second == [0, 0, 0, NOTHING_SET, 0]
+
+
+def test_values_that_contradict_each_other_stop_the_row(tmp_path):
+    """The carrier would refuse the whole order (5208)."""
+    steps = '[[step]]\noperation = "tn-options"\nroutes = { column = "R" }\nroute_action = { column = "A" }\n'
+    rows = 'TN,R,A\n2012000001,"192.0.2.4,1,1",off\n2012000002,"192.0.2.4,1,1",\n2012000003,,off\n'
+    with begun(tmp_path, steps, rows, planned=False) as (folder, _):
+        assert kept(folder, 3)[2] == [BAD_VALUE + 1, 0, 0]
+
+
+def test_rows_may_be_named_by_other_columns(tmp_path):
+    """A location twice is a duplicate, twice with other settings a conflict; an empty name is refused."""
+    steps = (
+        '[[step]]\noperation = "sippeer-failover"\nsite_id = 486\nsippeer_id = { column = "P" }\n'
+        'final_destination_uri = { column = "To" }\n'
+    )
+    rows = "P,To\n1,sip:a@192.0.2.4\n1,SIP:a@192.0.2.4\n2,sip:a@192.0.2.4\n2,sip:b@192.0.2.4\n,sip:a@192.0.2.4\n"
+    with begun(tmp_path, steps, rows, planned=False) as (folder, _):
+        tns, same, why = kept(folder, 5)
+    assert tns == [0] * 5
+    assert same == [0, 1, CONFLICT, CONFLICT, 0]
+    assert why == [0, 0, 0, 0, BAD_VALUE + 1]
+
+
+def test_passcodes_are_masked_wherever_rows_are_kept(tmp_path):
+    """Only secret.arrow has them; a malformed line may hold one anywhere, and is masked whole."""
+    rows = "PIN,TN,S\nhush1,2012000001,on\n ,2012000002,on\nhush2,2012000003,on,extra\nno,2012000004,\n"
+    with begun(tmp_path, PASSCODE, rows, planned=False) as (folder, _):
+        with InputFile(folder.input) as file, InputFile(folder.secret) as secret:
+            assert file.read(0, ["PIN"]).to_pydict() == {"PIN": ["***", "", "***", "***"]}
+            assert secret.read(0, ["PIN"]).to_pydict()["PIN"][:2] == ["hush1", " "]
+        assert folder.secret.stat().st_mode & 0o777 == 0o600
+        assert kept(folder, 4)[2] == [0, 0, REASON["ROW_MALFORMED"], BAD_VALUE + 0]
+        for path in folder.path.iterdir():
+            assert path == folder.secret or not re.search(rb"hush|2012000003,on", path.read_bytes())
+
+
+def test_a_constant_passcode_stands_in_secret_arrow_alone(tmp_path):
+    """The rows hold none: a malformed line is shown as it was."""
+    steps = '[[step]]\noperation = "tn-options"\nport_out_passcode = "hush1"\n'
+    with begun(tmp_path, steps, "TN,N\n2012000001,a\n2012000002\n", planned=False) as (folder, _):
+        with InputFile(folder.input) as file, InputFile(folder.secret) as secret:
+            assert file.read(0, ["TN"]).to_pydict() == {"TN": ["2012000001", "2012000002"]}
+            assert secret.read(0).to_pylist() == [{"=1.port_out_passcode": "hush1"}] * 2
+        for path in folder.path.iterdir():
+            assert path == folder.secret or b"hush1" not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("steps", "told"),
+    [
+        (
+            FAILOVER,
+            r'job\.toml: step 1: final_destination_uri: .*numbers\.csv has no column "To" - did you mean "Too"\?',
+        ),
+        (PASSCODE.replace('"PIN"', '"TN"').replace('"S"', '"Too"'), 'Column "TN" holds a secret value'),
+        (PASSCODE.replace('"PIN"', '"Too"').replace('"S"', '"Too"'), 'Column "Too" holds a secret value'),
+        (
+            PASSCODE.replace('"PIN"', '"Too"').replace('sms = { column = "S" }\n', "")
+            + '[[step]]\noperation = "tn-options"\nespid = { column = "Too" }\n',
+            'Column "Too" holds a secret value',
+        ),
+    ],
+    ids=["not there", "the TN", "another setting", "of another step"],
+)
+def test_columns_that_cannot_be_used_are_refused(tmp_path, steps, told):
+    """Before a row is read; with the nearest name. A mask is never sent in place of a value."""
+    job = write_job(tmp_path, steps, "TN,Too\n2012000001,a\n")
+    with open_source(job.input_path) as source, pytest.raises(InputError, match=told):
+        columns_of(job, source)
+
+
+def test_many_batches_are_one_input(tmp_path):
+    """Rows of a second batch repeat rows of the first."""
+    numbers = [f"{2012000000 + number % 70_000}" for number in range(140_000)]
+    with begun(tmp_path, CHECKER, "TN\n" + "\n".join(numbers) + "\n", planned=False) as (folder, _):
+        tns, same, why = kept(folder, 140_000)
+    assert tns == [10_000_000_000 + int(number) for number in numbers]
+    assert same == [0] * 70_000 + list(range(1, 70_001))
+    assert not np.any(why)

@@ -1,0 +1,513 @@
+"""Whole runs, by their reports and by what the simulated account executed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from batcher.engine import run as engine
+from batcher.engine.folder import RunFolder
+from batcher.engine.identity import opened
+from batcher.errors import CarrierRefused, InputError, Interrupted
+from batcher.simulator import Fault
+from tests.engine.runs import (
+    CHECKER,
+    FAILOVER,
+    SMS,
+    SMS_OFF,
+    Quiet,
+    StopsAtFirst,
+    StopsAtStart,
+    account,
+    fates,
+    read,
+    runs,
+    start,
+    states,
+    way_to,
+    write_job,
+)
+
+
+class SignalsAtFirst(Quiet):
+    """Somebody presses Ctrl-C when the first chunk comes to rest."""
+
+    def advance(self, rows: int) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+A = "TN\n2012000001\n2012000002\n"
+B = "TN\n2012000001\n2012000003\n"
+
+
+def test_every_row_ends_in_one_line_of_the_reports(tmp_path):
+    """A row is succeeded, failed, rejected, duplicate or skipped, in input order, with its code and its own columns."""
+    rows = (
+        "Name,TN,To\n"
+        "a,(201) 200-0001,2015550142\n"
+        "b,12345,2015550142\n"
+        "c,+12012000002,911\n"
+        'd,2012000003,"name@192.0.2.4:5060"\n'
+        "e,201-200-0001,2015550142\n"
+        "f,2012000004,\n"
+        "g,2012000005,2015550142\n"
+        "h,2012000005,2015550143\n"
+        "i,2012000006\n"
+        "j,2012000007,2012000007\n"
+    )
+    simulated = account(
+        error=[{"tns": ["+12012000003"], "code": "5074", "text": "not in service"}],
+        warning=[{"tns": ["+12012000001"], "text": "in processing"}],
+    )
+    job = write_job(tmp_path, FAILOVER, rows)
+    summary = start(job, way_to(simulated))
+    folder = Path(summary["folder"])
+    [order_id] = simulated.orders
+    lines = (folder / "results.csv").read_text("utf-8").splitlines()
+    assert lines[0] == "row,input,tn,status,code,description,order_id,step"
+    results = read(folder / "results.csv")
+    assert [cells[:4] for cells in results] == [
+        ["1", "(201) 200-0001", "+12012000001", "succeeded"],
+        ["2", "12345", "", "rejected"],
+        ["3", "+12012000002", "+12012000002", "rejected"],
+        ["4", "2012000003", "+12012000003", "failed"],
+        ["5", "201-200-0001", "+12012000001", "duplicate"],
+        ["6", "2012000004", "+12012000004", "skipped"],
+        ["7", "2012000005", "+12012000005", "rejected"],
+        ["8", "2012000005", "+12012000005", "rejected"],
+        ["9", "", "", "rejected"],
+        ["10", "2012000007", "+12012000007", "succeeded"],
+    ]
+    assert [cells[4] for cells in results] == [
+        "",
+        "TOO_SHORT",
+        "BAD_VALUE",
+        "5074",
+        "DUPLICATE",
+        "NOTHING_SET",
+        "DUPLICATE_CONFLICT",
+        "DUPLICATE_CONFLICT",
+        "ROW_MALFORMED",
+        "",
+    ]
+    assert results[2][5] == 'column "To": 911 is a service code; calls must not be sent there'
+    assert results[3][5:] == ["not in service", order_id, "1"]
+    assert results[4][5] == "same as row 1"
+    assert [cells[6] for cells in results] == [order_id, "", "", order_id, "", "", "", "", "", order_id]
+    assert (folder / "rejects.csv").read_text("utf-8").splitlines()[0] == "Name,TN,To,batcher_code,batcher_reason"
+    rejects = read(folder / "rejects.csv")
+    assert [cells[:4] for cells in rejects] == [
+        ["b", "12345", "2015550142", "TOO_SHORT"],
+        ["c", "+12012000002", "911", "BAD_VALUE"],
+        ["g", "2012000005", "2015550142", "DUPLICATE_CONFLICT"],
+        ["h", "2012000005", "2015550143", "DUPLICATE_CONFLICT"],
+        ["i,2012000006", "", "", "ROW_MALFORMED"],
+    ]
+    assert read(folder / "failed.csv") == [["d", "2012000003", "name@192.0.2.4:5060", "5074", "not in service"]]
+    warnings = (folder / "warnings.csv").read_text("utf-8").splitlines()
+    assert warnings[0] == "row,tn,source,code,description,order_id,step"
+    assert [(cells[:4], cells[5:]) for cells in read(folder / "warnings.csv")] == [
+        (["1", "+12012000001", "carrier", ""], [order_id, "1"]),
+        (["10", "+12012000007", "batcher", "SELF_FORWARD"], [order_id, "1"]),
+    ]
+    assert summary["statuses"] == {
+        "succeeded": 2,
+        "failed": 1,
+        "rejected": 5,
+        "duplicate": 1,
+        "skipped": 1,
+        "unknown": 0,
+        "pending": 0,
+    }
+    assert (summary["rows"], summary["exit_code"], summary["orders"]) == (10, 1, {"PARTIAL": 1})
+    assert json.loads((folder / "summary.json").read_text("utf-8")) == summary
+    assert (job.output_path / "latest").resolve() == folder
+    assert simulated.executed()["tns"] == 3
+    # The reports are made from the run folder alone, the same to the byte.
+    names = ["results.csv", "rejects.csv", "failed.csv", "warnings.csv", "summary.json", "summary.txt"]
+    before = {name: (folder / name).read_bytes() for name in names}
+    for name in names:
+        (folder / name).unlink()
+    (tmp_path / "numbers.csv").unlink()
+    assert engine.report(job, None) == summary
+    assert {name: (folder / name).read_bytes() for name in names} == before
+    assert {oct(path.stat().st_mode & 0o777) for path in folder.iterdir() if path.suffix != ".db"} == {"0o600"}
+
+
+def test_rejects_can_be_mended_and_fed_again(tmp_path):
+    """Our own two columns of a file of rejects are not carried on."""
+    job = write_job(tmp_path, CHECKER, "TN,Note,batcher_code,batcher_reason,batcher_id\n12,x,TOO_SHORT,few,7\n")
+    summary = start(job, way_to(account()))
+    header = (Path(summary["folder"]) / "rejects.csv").read_text("utf-8").splitlines()[0]
+    assert header == "TN,Note,batcher_id,batcher_code,batcher_reason"
+
+
+def test_a_finished_run_is_not_repeated_unless_that_is_wanted(tmp_path):
+    """once_per = "input" sends the same input once; --again, another input, and then the first again are sent."""
+    simulated = account(
+        error=[{"tns": ["+12012000002"], "operation": "import-tn-checker", "code": "19006", "text": "no"}]
+    )
+    way = way_to(simulated)
+    job = write_job(tmp_path, CHECKER, A)
+    first = start(job, way)
+    assert fates(first) == [("succeeded", ""), ("failed", "19006")]
+    assert first["exit_code"] == 1
+    repeated = start(job, way)
+    assert repeated["run"] == first["run"]
+    assert repeated["already_done"]
+    assert repeated["exit_code"] == 1
+    assert len(runs(job)) == 1
+    again = start(job, way, again=True)
+    assert again["run"] != first["run"]
+    other = start(write_job(tmp_path, CHECKER, B), way)
+    assert "already_done" not in other
+    back = start(write_job(tmp_path, CHECKER, A), way)
+    assert "already_done" not in back
+    assert len(runs(job)) == 4
+    # Names and limits are not part of what a run is; what it does is.
+    renamed = write_job(tmp_path, CHECKER, before='[run]\nonce_per = "input"\n', limits="[limits]\nin_flight = 3\n")
+    assert start(renamed, way)["run"] == back["run"]
+    assert "already_done" not in start(write_job(tmp_path, CHECKER.replace("486", "487")), way)
+
+
+def test_once_per_day_repeats_on_another_date_and_once_per_start_always(tmp_path):
+    """The date is that of the job's time zone: two hours ago was today where it is noon, yesterday where it is midnight."""
+    way = way_to(account())
+    hour = dt.datetime.now(dt.UTC).hour
+    noon, midnight = (f"Etc/GMT{-offset:+d}" for offset in (12 - hour, -hour if hour <= 12 else 24 - hour))
+
+    def by_day(zone):
+        return write_job(tmp_path, CHECKER, A, before=f'[run]\nonce_per = "day"\ntimezone = "{zone}"\n')
+
+    first = start(by_day(noon), way)
+    with opened(RunFolder(Path(first["folder"]))) as ledger, ledger._transaction() as db:
+        db.exec_driver_sql("UPDATE run SET started = started - 7200")
+    assert start(by_day(noon), way)["run"] == first["run"]
+    assert "already_done" not in start(by_day(midnight), way)
+    always = write_job(tmp_path, CHECKER, before='[run]\nonce_per = "start"\n')
+    assert "already_done" not in start(always, way)
+
+
+def test_a_stopped_run_is_resumed_without_its_input(tmp_path):
+    """What was planned is sent from the run folder alone, and the result is that of a run that was never stopped."""
+    simulated = account()
+    way = way_to(simulated)
+    job = write_job(tmp_path, SMS, A)
+    with pytest.raises(Interrupted):
+        start(job, way, StopsAtStart())
+    [folder] = runs(job)
+    assert fates({"folder": folder}) == [("pending", ""), ("pending", "")]
+    assert json.loads((folder / "summary.json").read_text("utf-8"))["exit_code"] == 3
+    assert simulated.executed()["orders"] == 0
+    (tmp_path / "numbers.csv").unlink()
+    changed = write_job(tmp_path, SMS_OFF)
+    with pytest.raises(InputError, match=folder.name):
+        start(changed, way)
+    job = write_job(tmp_path, SMS)
+    summary = start(job, way)
+    assert summary["folder"] == str(folder)
+    assert summary["attempts"] == 2
+    assert fates(summary) == [("succeeded", ""), ("succeeded", "")]
+    assert simulated.executed() == {
+        "orders": 1,
+        "tns": 2,
+        "executions": 1,
+        "doubled_tns": [],
+        "doubled_customer_order_ids": [],
+    }
+    with pytest.raises(InputError, match=r"numbers\.csv"):
+        start(job, way)  # finished: now the input is needed to know what it is
+
+
+def test_open_orders_are_waited_for_no_longer_than_asked(tmp_path):
+    """--wait leaves an open order in the ledger and ends with 4; the next start takes it up, and sends nothing."""
+    simulated = account(settle={"seconds": 1_000})
+    way = way_to(simulated)
+    job = write_job(tmp_path, SMS, A)
+    summary = start(job, way, wait_seconds=0.7)
+    assert fates(summary) == [("unknown", "ACCEPTED")] * 2
+    assert summary["exit_code"] == 4
+    simulated.options = simulated.options.model_copy(update={"settle": "at once"})
+    summary = start(job, way)
+    assert fates(summary) == [("succeeded", "")] * 2
+    assert summary["exit_code"] == 0
+    assert simulated.executed()["executions"] == 1
+
+
+@pytest.mark.parametrize("what", ["input", "job"])
+def test_a_changed_input_or_job_supersedes_the_unfinished_run(tmp_path, what):
+    """Its open orders are looked at once, its unsent rows end as SUPERSEDED, its reports say so; then the new run goes."""
+    simulated = account(settle={"polls": 1_000})
+    way = way_to(simulated)
+    job = write_job(tmp_path, SMS, A)
+    start(job, way, wait_seconds=0.7)
+    [old] = runs(job)
+    assert states(old) == {"ACCEPTED": 1}
+    [order] = simulated.orders.values()
+    polls = order.polls
+    changed = write_job(tmp_path, SMS, B) if what == "input" else write_job(tmp_path, SMS_OFF, A)
+    with pytest.raises(Interrupted):
+        start(changed, way, StopsAtStart())
+    assert order.polls == polls + 1
+    assert fates({"folder": old}) == [("unknown", "ACCEPTED")] * 2
+    assert json.loads((old / "summary.json").read_text("utf-8"))["exit_code"] == 4
+    assert len(runs(job)) == 2
+    middle = runs(job)[1]
+    # The second one has sent nothing: all of it retires, and the first input is sent again.
+    simulated.options = simulated.options.model_copy(update={"settle": "at once"})
+    summary = start(write_job(tmp_path, SMS, A), way)
+    assert fates({"folder": middle}) == [("pending", "SUPERSEDED")] * 2
+    assert fates(summary) == [("succeeded", "")] * 2
+    assert simulated.executed()["orders"] == 2
+    assert len(runs(job)) == 3
+    assert (job.output_path / "latest").resolve() == Path(summary["folder"])
+
+
+def test_a_superseded_run_never_counts_as_done(tmp_path):
+    """A is stopped, an input that cannot be read takes its place in vain, A goes on; B retires it, and A is new again."""
+    simulated = account()
+    way = way_to(simulated)
+    job = write_job(tmp_path, CHECKER, A)
+    with pytest.raises(Interrupted):
+        start(job, way, StopsAtStart())
+    with pytest.raises(InputError, match="NO_TN_COLUMN"):
+        start(write_job(tmp_path, CHECKER, "Name\nx\n"), way)
+    [old] = runs(job)
+    assert states(old) == {"READY": 1}
+    with pytest.raises(Interrupted):
+        start(write_job(tmp_path, CHECKER, B), way, StopsAtStart())
+    assert fates({"folder": old}) == [("pending", "SUPERSEDED")] * 2
+    # B did not come to its end either; what A once was is over.
+    shutil.rmtree(runs(job)[1])
+    summary = start(write_job(tmp_path, CHECKER, A), way)
+    assert "already_done" not in summary
+    assert fates(summary) == [("succeeded", "")] * 2
+
+
+def test_a_carrier_out_of_reach_keeps_the_superseded_run_for_the_next_start(tmp_path):
+    """What was sent is settled before the new run starts, whenever that can be."""
+    simulated = account(settle={"seconds": 1_000})
+    job = write_job(tmp_path, SMS, A)
+    start(job, way_to(simulated), wait_seconds=0.7)
+    [old] = runs(job)
+    changed = write_job(tmp_path, SMS, B)
+    refuses = way_to(simulated, faults=[Fault(kind="status", status=403, method="GET")])
+    with pytest.raises(CarrierRefused, match="403"):
+        start(changed, refuses)
+    assert runs(job) == [old]
+    simulated.options = simulated.options.model_copy(update={"settle": "at once"})
+    summary = start(changed, way_to(simulated))
+    assert fates({"folder": old}) == [("succeeded", "")] * 2
+    assert fates(summary) == [("succeeded", "")] * 2
+    assert simulated.executed()["executions"] == 2
+
+
+def test_an_unfinished_run_stays_with_its_account_address_and_version(tmp_path):
+    """Nothing that was planned for one account goes to another."""
+    job = write_job(tmp_path, CHECKER, A)
+    with pytest.raises(Interrupted):
+        start(job, way_to(account()), StopsAtStart())
+    [folder] = runs(job)
+    for elsewhere in (
+        (job, way_to(account(), account_id="9900013")),
+        (job, way_to(account(), base_url="https://api.bandwidth.com/api/v2")),
+        (write_job(tmp_path, CHECKER, before='[carrier]\napi = "v1"\n'), way_to(account())),
+    ):
+        with pytest.raises(InputError, match=folder.name):
+            start(*elsewhere)
+    assert states(folder) == {"READY": 1}
+
+
+@pytest.mark.parametrize("name", ["tn.i8", "same.i8", "why.1.u1", "input.arrow"])
+def test_a_run_folder_that_was_changed_is_refused(tmp_path, name):
+    """The files of a run are its record: one flipped bit, or a file that is gone, sends nothing."""
+    simulated = account()
+    job = write_job(tmp_path, SMS, A)
+    with pytest.raises(Interrupted):
+        start(job, way_to(simulated), StopsAtStart())
+    path = runs(job)[0] / name
+    content = bytearray(path.read_bytes())
+    content[0] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=name):
+        start(job, way_to(simulated))
+    path.unlink()
+    with pytest.raises(InputError, match=name):
+        start(job, way_to(simulated))
+    assert simulated.executed()["orders"] == 0
+
+
+def test_unsent_rows_grow_stale(tmp_path):
+    """Past limits.max_age they are not sent, unless --stale says so; the run ends with 4."""
+    simulated = account()
+    way = way_to(simulated)
+    old = '[limits]\nrequests_per_second = 500\nmax_age = "0s"\n'
+    job = write_job(tmp_path, CHECKER, A, limits=old)
+    with pytest.raises(Interrupted):
+        start(job, way, StopsAtStart())
+    stopped = tmp_path / "stopped"
+    shutil.copytree(job.output_path, stopped, symlinks=True)
+    summary = start(job, way)
+    assert fates(summary) == [("pending", "STALE")] * 2
+    assert summary["exit_code"] == 4
+    sent = start(replace(job, output_path=stopped), way, stale=True)
+    assert fates(sent) == [("succeeded", "")] * 2
+
+
+def test_the_second_step_takes_what_the_first_succeeded_on(tmp_path):
+    """A row's line shows where it stopped; a row that sets nothing later is skipped there."""
+    rows = (
+        "TN,Sms\n2012000001,on\n2012000002,off\n2012000003,\n2012000004,on\n2012000005,maybe\n"
+        "2012000006,on\n2012000006,off\n"
+    )
+    simulated = account(
+        error=[
+            {"tns": ["+12012000002"], "operation": "import-tn-checker", "code": "19006", "text": "not importable"},
+            {"tns": ["+12012000004"], "code": "5074", "text": "not in service"},
+        ]
+    )
+    job = write_job(tmp_path, CHECKER + '[[step]]\noperation = "tn-options"\nsms = { column = "Sms" }\n', rows)
+    summary = start(job, way_to(simulated))
+    results = read(Path(summary["folder"]) / "results.csv")
+    assert [(cells[3], cells[4], cells[7]) for cells in results] == [
+        ("succeeded", "", "2"),
+        ("failed", "19006", "1"),
+        ("skipped", "NOTHING_SET", "2"),
+        ("failed", "5074", "2"),
+        ("rejected", "BAD_VALUE", "1"),
+        ("rejected", "DUPLICATE_CONFLICT", "1"),
+        ("rejected", "DUPLICATE_CONFLICT", "1"),
+    ]
+    [order] = simulated.orders.values()
+    assert order.tns.tolist() == [12012000001, 12012000004]
+    assert [cells[6] for cells in results] == [order.order_id, "", "", order.order_id, "", "", ""]
+    assert summary["operations"] == ["import-tn-checker", "tn-options"]
+
+
+def test_rows_that_wait_for_a_step_that_was_never_planned_retire_too(tmp_path):
+    """The first step is still open when the run is superseded: nothing of the second goes out."""
+    simulated = account(settle={"seconds": 1_000})
+    steps = SMS + CHECKER
+    job = write_job(tmp_path, steps, A)
+    start(job, way_to(simulated), wait_seconds=0.7)
+    simulated.options = simulated.options.model_copy(update={"settle": "at once"})
+    with pytest.raises(Interrupted):
+        start(write_job(tmp_path, steps, B), way_to(simulated), StopsAtStart())
+    results = read(runs(job)[0] / "results.csv")
+    assert [(cells[3], cells[4], cells[7]) for cells in results] == [("pending", "SUPERSEDED", "2")] * 2
+
+
+@pytest.mark.parametrize("progress", [StopsAtFirst(), SignalsAtFirst()], ids=["error", "signal"])
+def test_locations_are_set_one_by_one_and_resumed_where_they_were(tmp_path, progress):
+    """Rows named by other columns than a TN; one that has it already is UNCHANGED; a stop in between doubles nothing."""
+    rows = "Site,Peer,To\n486,1,sip:desk@192.0.2.4\n486,2,sip:desk@192.0.2.4\n486,3,sip:desk@192.0.2.4\n"
+    peers = [{"site_id": "486", "sippeer_id": number} for number in "123"]
+    peers[0]["final_destination_uri"] = "sip:desk@192.0.2.4"
+    simulated = account(sippeer=peers)
+    steps = (
+        '[[step]]\noperation = "sippeer-failover"\nsite_id = { column = "Site" }\n'
+        'sippeer_id = { column = "Peer" }\nfinal_destination_uri = { column = "To" }\n'
+    )
+    slow = "[limits]\nrequests_per_second = 20\nin_flight = 1\n"
+    job = write_job(tmp_path, steps, rows, limits=slow)
+    with pytest.raises(Interrupted):
+        start(job, way_to(simulated), progress)
+    assert fates({"folder": runs(job)[0]})[0] == ("skipped", "UNCHANGED")
+    assert ("pending", "") in fates({"folder": runs(job)[0]})
+    summary = start(job, way_to(simulated))
+    results = read(Path(summary["folder"]) / "results.csv")
+    assert [cells[:5] for cells in results] == [
+        ["1", "486/1", "", "skipped", "UNCHANGED"],
+        ["2", "486/2", "", "succeeded", ""],
+        ["3", "486/3", "", "succeeded", ""],
+    ]
+    assert simulated.executed()["executions"] == 2
+
+
+def test_what_a_reading_brought_stands_in_answers(tmp_path):
+    """answers.csv has a line for each answer, with the operation's own columns."""
+    job = write_job(tmp_path, '[[step]]\noperation = "tn-details"\ndetail = "summary"\n', A)
+    summary = start(job, way_to(account()))
+    text = (Path(summary["folder"]) / "answers.csv").read_text("utf-8")
+    assert text.startswith("row,tn,status,account_id,")
+    assert [cells[:3] for cells in read(Path(summary["folder"]) / "answers.csv")] == [
+        ["1", "+12012000001", "Inservice"],
+        ["2", "+12012000002", "Inservice"],
+    ]
+
+
+def test_check_says_what_would_be_sent_and_sends_nothing(tmp_path):
+    """Only rejects.csv is left; rows that would be sent count as pending."""
+    simulated = account()
+    job = write_job(tmp_path, SMS, "TN,Note\n2012000001,a\n12,b\n2012000001,c\n2012000002,d\n")
+    summary = engine.check(job, way_to(simulated))
+    assert summary["statuses"]["pending"] == 2
+    assert (summary["planned_orders"], summary["exit_code"], summary["run"]) == (1, 1, "check")
+    assert [reject[:3] for reject in summary["first_rejects"]] == [(2, "12", "TOO_SHORT")]
+    assert [path.name for path in job.output_path.rglob("*")] == ["check", "rejects.csv"]
+    assert [cells[:3] for cells in read(job.output_path / "check" / "rejects.csv")] == [["12", "b", "TOO_SHORT"]]
+    assert simulated.executions == 0
+    assert start(job, way_to(simulated))["statuses"]["succeeded"] == 2  # a check is no run
+
+
+def test_nobody_is_asked_twice_and_no_sends_nothing(tmp_path):
+    """Somebody who says no leaves the run as it is; the question names account, address, rows and orders."""
+    simulated = account()
+    asked = []
+
+    def no(waiting):
+        asked.append(waiting)
+        return False
+
+    job = write_job(tmp_path, CHECKER, A)
+    with pytest.raises(Interrupted):
+        start(job, way_to(simulated), confirm=no)
+    assert asked == [
+        {
+            "account_id": "9900012",
+            "base_url": "simulator",
+            "job": "job",
+            "operations": ["import-tn-checker"],
+            "orders": 1,
+            "rows": 2,
+            "all_rows": 2,
+        }
+    ]
+    assert states(runs(job)[0]) == {"READY": 1}
+    assert start(job, way_to(simulated), confirm=lambda _: True)["exit_code"] == 0
+
+
+def test_an_input_that_fails_while_it_is_read_leaves_no_run(tmp_path):
+    """A header without rows is refused, and nothing of it stays."""
+    job = write_job(tmp_path, CHECKER, "TN\n")
+    with pytest.raises(InputError, match="EMPTY_FILE"):
+        start(job, way_to(account()))
+    assert runs(job) == []
+
+
+def test_a_run_that_was_killed_while_its_input_was_read_is_begun_anew(tmp_path):
+    """Nothing was sent from it: its folder goes."""
+    job = write_job(tmp_path, CHECKER, A)
+    first = start(job, way_to(account()))
+    half = job.output_path / "20990101T000000Z-abcdef"
+    shutil.copytree(first["folder"], half)
+    with opened(RunFolder(half)) as ledger, ledger._transaction() as db:
+        db.exec_driver_sql("UPDATE run SET judged = 0, finished = NULL")
+    assert start(job, way_to(account()))["run"] == first["run"]
+    assert not half.exists()
+
+
+def test_everything_rejected_is_a_run_too(tmp_path):
+    """No order, exit code 1, and tolerated when the job says so."""
+    job = write_job(tmp_path, CHECKER, "TN\n12\n13\n")
+    summary = start(job, way_to(account()))
+    assert (summary["exit_code"], summary["orders"], summary["requests"]) == (1, {}, 0)
+    tolerant = write_job(tmp_path, CHECKER, limits='[limits]\ntolerated_rejects = "100%"\n')
+    assert start(tolerant, way_to(account()), again=True)["exit_code"] == 0

@@ -1,0 +1,672 @@
+"""The commands as people and cron use them: exit codes, streams, help, and what bad input gets."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import termios
+import time
+import tomllib
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import structlog
+
+from batcher import __version__
+from batcher.cli import cli, main
+from batcher.engine.folder import locked
+from tests.processes import COMMAND, asked, at, batcher, environment, simulator, started
+
+ROOT = Path(__file__).parent.parent
+COMMANDS = ["check", "run", "status", "report", "resolve", "operations", "new", "simulate"]
+HEAVY = ["aiohttp", "anyio", "lxml", "numpy", "pandas", "pyarrow", "pydantic", "sqlalchemy", "structlog", "tqdm"]
+JOB = """\
+[input]
+path = "numbers.csv"
+
+[carrier]
+account_id = "9900012"
+
+[output]
+path = "out"
+
+[[step]]
+operation = "tn-options"
+sms = "on"
+"""
+NUMBERS = "tn,destination\n9195550123,8045550100\n(919) 555-0124,\n"
+
+
+class Ended(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(capsys, monkeypatch, tmp_path):
+    """Run a command in this process, in a folder of its own, without any variable of batcher's."""
+    for name in list(os.environ):
+        if name.startswith("BATCHER_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "numbers.csv").write_text(NUMBERS)
+    (tmp_path / "job.toml").write_text(JOB)
+    root, mask, terminate = logging.getLogger(), os.umask(0o022), signal.getsignal(signal.SIGTERM)
+    handlers, level = root.handlers[:], root.level
+
+    def call(*arguments: str) -> Ended:
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+        assert isinstance(stop.value.code, int)
+        return Ended(stop.value.code, *capsys.readouterr())
+
+    yield call
+    os.umask(mask)
+    signal.signal(signal.SIGTERM, terminate)
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture(scope="module")
+def carrier():
+    """A simulator in a process of its own, for all tests that should send nothing, or little."""
+    with simulator() as address:
+        yield address
+
+
+def write_numbers(path: Path, rows: int) -> None:
+    """So many distinct TNs, 919-220-0000 and following."""
+    path.write_text("tn\n" + "\n".join(str(9_192_200_000 + number) for number in range(rows)) + "\n", "utf-8")
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not happened():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.01)
+
+
+# Help
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+@pytest.mark.parametrize("name", [None, *COMMANDS])
+def test_help_shows_examples_first(command, name, flag):
+    """Two of them, before any word about options."""
+    ended = command(*filter(None, [name, flag]))
+    assert ended.code == 0
+    usage, examples, *_ = [block for block in ended.out.split("\n\n") if block.strip()]
+    assert usage.startswith("Usage: batcher")
+    assert examples.split("\n")[0].strip() == "Examples:"
+    lines = [line.strip() for line in examples.split("\n")[1:]]
+    assert len(lines) == 2
+    assert all(line.startswith(f"batcher {name or ''}".strip()) for line in lines)
+
+
+def test_help_names_every_command_in_the_order_of_use(command):
+    """With what it does, not with its examples."""
+    text = command("--help").out.split("Commands:\n")[1]
+    shown = re.findall(r"^  ([a-z]+) +(.+)$", text, re.MULTILINE)
+    assert [name for name, _ in shown] == list(cli.commands) == COMMANDS
+    assert dict(shown)["check"] == "Read, judge and plan; say what would be sent"
+    assert "batcher" not in text
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["simulate", "-h"], ["--version"]], ids=" ".join)
+def test_help_waits_for_no_heavy_library(arguments, tmp_path):
+    """Somebody who asks for help gets it at once."""
+    code = (
+        "import sys\n"
+        "from batcher.cli import main\n"
+        "try:\n"
+        "    main(sys.argv[1:])\n"
+        "finally:\n"
+        f"    print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "[]\n")
+
+
+def test_version(command):
+    """The package's own."""
+    assert command("--version") == (0, f"batcher, version {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        pytest.param(["rnu", "job.toml"], "No such command 'rnu'. Did you mean 'run'?", id="command"),
+        pytest.param(["run", "--simluate"], "No such option '--simluate'. Did you mean '--simulate'?", id="option"),
+        pytest.param(["operations", "tn-optoins"], "did you mean 'tn-options'?", id="operation"),
+        pytest.param(["run"], "Missing argument 'JOB'", id="no job"),
+        pytest.param(["run", "job.toml", "--api", "v3"], "'v3' is not one of 'v1', 'v2'", id="choice"),
+        pytest.param(["run", "job.toml", "--wait", "soon"], '--wait: "soon" is no duration; write 90s', id="duration"),
+        pytest.param(["run", "job.toml", "--set", "sms=on"], "--set goes with --operation", id="set without operation"),
+        pytest.param(["run", "job.toml", "--column", "sms=A"], "--column goes with --operation", id="column likewise"),
+        pytest.param(
+            ["run", "numbers.csv", "--operation", "tn-options", "--set", "sms"],
+            '--set "sms": write --set key=value',
+            id="set without value",
+        ),
+        pytest.param(["resolve", "job.toml", "x"], "'x' is not a valid integer", id="chunk"),
+        pytest.param(
+            ["resolve", "job.toml", "1", "--order", "a", "--not-sent"], "contradict each other", id="both decisions"
+        ),
+        pytest.param(["new", "nope"], 'There is no job "nope". There are: check_then_options', id="no such job"),
+        pytest.param(["simulate", "--account", "gone.toml"], "gone.toml", id="no account file"),
+        pytest.param(["report", "job.toml"], "there is no run yet", id="nothing to report"),
+        pytest.param(["report", "job.toml", "--run", "x"], "there is no run x (runs: none)", id="no such run"),
+    ],
+)
+def test_a_wrong_word_is_refused_with_the_right_one(command, arguments, hint):
+    """Exit 2, on stderr, and what was meant."""
+    ended = command(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert hint in ended.err
+    assert "Traceback" not in ended.err
+
+
+# The commands
+
+
+def test_check_sends_nothing_and_says_what_would_be_sent(command, tmp_path):
+    """No credentials are needed; rejects.csv is there to be mended."""
+    (tmp_path / "numbers.csv").write_text(NUMBERS + "55-0123,\n")
+    ended = command("check", "job.toml")
+    assert ended.code == 1
+    assert re.search(r"to be sent +2 ", ended.out)
+    assert "tn-options: 1 orders for step 1, about 0 s at the given rate" in ended.out
+    assert 'row 3: "55-0123" TOO_SHORT' in ended.out
+    assert ended.out.endswith("nothing was sent\n")
+    assert (tmp_path / "out/check/rejects.csv").read_text().splitlines()[1].startswith('"55-0123","","TOO_SHORT",')
+    assert not list(tmp_path.rglob("ledger.db"))
+
+
+def test_check_as_json(command):
+    """Rows that would be sent count as pending."""
+    ended = command("check", "job.toml", "--json")
+    summary = json.loads(ended.out)
+    assert summary["statuses"]["pending"] == summary["rows"] == 2
+    assert (ended.code, summary["exit_code"], summary["planned_orders"]) == (0, 0, 1)
+
+
+def test_run_status_report(command, tmp_path):
+    """A run, the same run again, what is known of it, and its reports anew."""
+    first = command("run", "job.toml", "--simulate")
+    assert first.code == 0
+    assert re.search(r"succeeded +2 +100\.00 %", first.out)
+    assert "results.csv" in first.out
+    again = command("run", "job.toml", "--simulate", "--json")
+    summary = json.loads(again.out)
+    assert again.code == 0
+    assert "already_done" in summary
+    assert [run["run"] for run in json.loads(command("status", "job.toml", "--json").out)] == [summary["run"]]
+    told = command("status", "job.toml")
+    assert told.out == f"{summary['run']}  finished (exit 0)  2 rows  chunks: 1 SETTLED\n"
+    results = tmp_path / "out" / "latest" / "results.csv"
+    written = results.read_bytes()
+    results.unlink()
+    report = command("report", "job.toml", "--json")
+    assert report.code == 0
+    assert json.loads(report.out)["statuses"]["succeeded"] == 2
+    assert results.read_bytes() == written
+
+
+def test_a_run_without_a_job_file(command, tmp_path):
+    """--operation, --set and --column say what a job file would."""
+    words = ["--operation", "tn-options", "--set", "sms=on", "--column", "final_destination_uri=destination"]
+    checked = command("check", *words, "numbers.csv", "--json")
+    assert json.loads(checked.out)["statuses"]["pending"] == 2
+    ended = command("run", *words, "--api", "v1", "--tn", "tn", "--simulate", "--json", "numbers.csv")
+    summary = json.loads(ended.out)
+    assert (ended.code, summary["statuses"]["succeeded"], summary["api"]) == (0, 2, "v1")
+    assert Path(summary["folder"]).parent == tmp_path / "out" / "tn-options"
+    elsewhere = command("run", *words, "--simulate", "--json", "--output", "there", "numbers.csv")
+    assert Path(json.loads(elsewhere.out)["folder"]).parent == tmp_path / "there"
+
+
+def test_operations(command):
+    """The list, and the settings of one; every operation can be shown."""
+    listed = command("operations").out.splitlines()
+    names = [line.split()[0] for line in listed]
+    assert names == sorted(names)
+    assert "tn-options" in names
+    for name in names:
+        shown = command("operations", name)
+        assert shown.code == 0
+        assert shown.out.startswith(f"{name}: ")
+        # One line a setting, however long its description.
+        settings = shown.out.split("}):\n")[1].splitlines()
+        assert all(re.match(r"  [a-z_0-9]+ ", line) for line in settings)
+    assert re.search(r"port_out_passcode .*\(secret\)", command("operations", "tn-options").out)
+
+
+def test_new_never_writes_over_a_file(command, tmp_path):
+    """Job and sample are copied once; the next command stands below."""
+    ended = command("new", "tn_details")
+    assert ended == (
+        0,
+        "wrote jobs/tn_details.toml\nwrote samples/tn_details.csv\nnext: batcher check jobs/tn_details.toml\n",
+        "",
+    )
+    (tmp_path / "jobs/tn_details.toml").write_text("mine")
+    again = command("new", "tn_details")
+    assert again.code == 2
+    assert "not written over" in again.err
+    assert (tmp_path / "jobs/tn_details.toml").read_text() == "mine"
+    assert command("new").out.split() == sorted(path.stem for path in (ROOT / "jobs").glob("*.toml"))
+
+
+def test_resolve_shows_and_decides(command, tmp_path):
+    """An order in doubt: its evidence, then a person's word, then the same command goes on."""
+    faults = tmp_path / "faults.toml"
+    # Executed, its answer lost, and never listed: nobody can prove anything.
+    faults.write_text('[[fault]]\nkind = "reset_after"\nmethod = "POST"\n[[fault]]\nkind = "status"\nmethod = "GET"\n')
+    with simulator("--faults", faults) as address:
+        ended = batcher("run", "job.toml", "--wait", "1s", cwd=tmp_path, env=at(address))
+    assert ended.returncode == 4
+    shown = command("resolve", "job.toml", "1")
+    assert shown.code == 0
+    assert re.search(r"chunk 1 of step 1: (UNKNOWN|PARKED)", shown.out)
+    assert "sending (attempt 1)" in shown.out
+    assert "in doubt" in shown.out
+    assert "--order ID if it is there, --not-sent if it is not" in shown.out
+    assert command("resolve", "job.toml", "1", "--order", "no id!").code == 2
+    decided = command("resolve", "job.toml", "1", "--not-sent")
+    assert decided.code == 0
+    assert decided.out.endswith("next: batcher run job.toml\n")
+    assert "chunk 1 of step 1: READY" in decided.out
+    twice = command("resolve", "job.toml", "1", "--not-sent")
+    assert twice.code == 2
+    assert "Chunk 1 is READY: nothing about it is in doubt." in twice.err
+    assert "no chunk 99" in command("resolve", "job.toml", "99").err
+
+
+def test_the_carrier_simulated_for_other_programs(tmp_path):
+    """Its address on stdout, a free port when asked for none, a clean end on SIGTERM; a port in use is refused."""
+    process = started("simulate", "--port", "0", cwd=tmp_path)
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().split()[2]
+        assert asked(address, "executed")["orders"] == 0
+        port = address.rpartition(":")[2]
+        refused = batcher("simulate", "--port", port, cwd=tmp_path)
+        assert refused.returncode == 2
+        assert f":{port}: " in refused.stderr
+        assert "Choose another port" in refused.stderr
+        assert "Traceback" not in refused.stderr
+    finally:
+        process.terminate()
+        _, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (0, "simulator ended\n")
+
+
+# What bad input gets
+
+
+class Bad(NamedTuple):
+    """What to do to the good job, and what has to be said about it."""
+
+    spoil: Callable[[Path], object]
+    told: str
+
+
+def job(old: str, new: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / "job.toml").write_text(JOB.replace(old, new), "utf-8")
+
+
+def numbers(text: str | bytes) -> Callable[[Path], object]:
+    return lambda folder: (folder / "numbers.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+def _unwritable(folder: Path) -> None:
+    (folder / "blocked").write_text("a file")
+    job('path = "out"', 'path = "blocked/out"')(folder)
+
+
+def _folder(folder: Path) -> None:
+    (folder / "job.toml").unlink()
+    (folder / "job.toml").mkdir()
+
+
+BAD = {
+    "no job file": Bad(lambda folder: (folder / "job.toml").unlink(), r"job\.toml: cannot be read \(No such file"),
+    "job file is a folder": Bad(_folder, r"job\.toml: cannot be read \(Is a directory\)"),
+    "job file is no TOML": Bad(job("[output]", "[output"), r"job\.toml:7: "),
+    "missing input": Bad(lambda folder: (folder / "numbers.csv").unlink(), r"numbers\.csv: cannot be opened: No such"),
+    "input is a folder": Bad(job("numbers.csv", "."), r": is not a regular file. Give a CSV or Parquet file"),
+    "empty file": Bad(numbers(""), r"numbers\.csv: it is empty \(EMPTY_FILE\)"),
+    "header alone": Bad(numbers("tn\n"), r"numbers\.csv: it has a header and no rows \(EMPTY_FILE\)"),
+    "no TN column": Bad(numbers("a,b\n1,2\n"), r'NO_TN_COLUMN.*"a", "b".*\[input\] tn ='),
+    "two TN columns": Bad(numbers("phone,did\n9195550123,\n"), r'"phone", "did".*AMBIGUOUS_TN_COLUMN.*\[input\] tn ='),
+    "named column is not there": Bad(
+        job('"numbers.csv"', '"numbers.csv"\ntn = "Phone"'), r'no column "Phone".*"tn", "destination"'
+    ),
+    "column of a setting is not there": Bad(
+        job('"on"', '{ column = "destinatoin" }'), r'has no column "destinatoin" - did you mean "destination"\?'
+    ),
+    "workbook": Bad(numbers(b"PK\x03\x04" + b"\0" * 99), r"numbers\.csv: it is a zip archive or an Excel workbook"),
+    "not UTF-8": Bad(numbers(b"tn\n9195550123\n\xff\n"), r"numbers\.csv, line 3: the byte 0xff is not UTF-8"),
+    "quote not closed": Bad(numbers('tn\n9195550123\n"919\n'), r"numbers\.csv, line 3: a cell opens with a quote"),
+    "unknown key": Bad(job("sms =", "smss ="), r'job\.toml:12: step.1.smss: unknown key - did you mean "sms"\?'),
+    "unknown table": Bad(job("[output]", "[outptu]"), r'job\.toml:7: outptu: unknown key - did you mean "output"\?'),
+    "unknown operation": Bad(
+        job('"tn-options"', '"tn-option"'), r'job\.toml:11: operation: unknown operation "tn-option" - did you mean'
+    ),
+    "wrong type": Bad(job('"9900012"', "9900012"), r"job\.toml:5: carrier.account_id: should be .*string, not 9900012"),
+    "constant that the carrier would refuse": Bad(job('"on"', '"maybe"'), r"job\.toml:12: sms: .*maybe"),
+    "passcode of three characters": Bad(
+        job('sms = "on"', 'port_out_passcode = "a1b"'), r"job\.toml:12: port_out_passcode: .*4 to 10"
+    ),
+    "passcode with a dash": Bad(job('sms = "on"', 'port_out_passcode = "a1-b2"'), r"job\.toml:12: port_out_passcode: "),
+    "nothing to set": Bad(job('sms = "on"', ""), r"job\.toml:10: tn-options: sets nothing"),
+    "output below a file": Bad(_unwritable, r"blocked/out: cannot be written \(Not a directory\)\. Choose another"),
+    "output in no disk": Bad(job('path = "out"', 'path = "/proc/out"'), r"/proc/out: cannot be written"),
+}
+
+
+@pytest.mark.parametrize("name", ["check", "run"])
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+def test_bad_input_is_told_before_anything_is_sent(command, tmp_path, monkeypatch, carrier, bad, name):
+    """One clear message with file, line and remedy; exit 2; nothing sent; nothing left to resume."""
+    for variable, value in at(carrier).items():
+        monkeypatch.setenv(variable, value)
+    bad.spoil(tmp_path)
+    before = len(asked(carrier, "arrivals"))
+    ended = command(name, "job.toml")
+    assert (ended.code, ended.out) == (2, "")
+    message = [line for line in ended.err.splitlines() if not re.match(r"20\S+Z ", line)]
+    assert re.search(bad.told, "\n".join(message))
+    assert 1 <= len(message) <= 2
+    assert "Traceback" not in ended.err
+    assert not re.search(r"a1b|a1-b2", ended.err)
+    assert len(asked(carrier, "arrivals")) == before
+    assert not list(tmp_path.glob("out/2*/ledger.db")) or command("status", "job.toml").out.count("unfinished") == 0
+
+
+def test_all_mistakes_of_a_job_file_are_told_at_once(command, tmp_path):
+    """In the order of their lines."""
+    (tmp_path / "job.toml").write_text(JOB.replace("path = ", "paht = ").replace('"on"', '"maybe"'))
+    lines = command("check", "job.toml").err.splitlines()
+    assert [line.partition(": ")[0] for line in lines if "unknown key" in line] == ["job.toml:2", "job.toml:8"]
+    assert any("maybe" in line for line in lines)
+
+
+def test_a_bad_row_is_a_reject_and_the_rest_goes_on(command, tmp_path):
+    """Bad rows are data: exit 1, a code each."""
+    (tmp_path / "numbers.csv").write_text("tn\n9195550123\n55\n,\n9195550124\n")
+    ended = command("run", "job.toml", "--simulate", "--json")
+    summary = json.loads(ended.out)
+    assert ended.code == 1
+    assert (summary["statuses"]["succeeded"], summary["statuses"]["rejected"]) == (2, 2)
+    assert summary["codes"] == {"rejected TOO_SHORT": 1, "rejected ROW_MALFORMED": 1}
+
+
+# Credentials
+
+
+def test_missing_credentials_are_told_before_anything(command, tmp_path):
+    """Not when simulating or checking: those need none."""
+    ended = command("run", "job.toml")
+    assert ended.code == 2
+    assert "No credentials. Set BATCHER_CLIENT_ID and BATCHER_CLIENT_SECRET" in ended.err
+    assert not (tmp_path / "out").exists()
+    assert command("check", "job.toml").code == 0
+    assert command("run", "job.toml", "--simulate").code == 0
+
+
+def test_a_missing_account_is_told(command, tmp_path, monkeypatch):
+    """A simulated run needs none."""
+    monkeypatch.setenv("BATCHER_TOKEN", "simulated-token")
+    (tmp_path / "job.toml").write_text(JOB.replace('account_id = "9900012"', ""))
+    ended = command("run", "job.toml")
+    assert ended.code == 2
+    assert "job.toml: no account: set [carrier] account_id or BATCHER_ACCOUNT_ID." in ended.err
+    assert command("run", "job.toml", "--simulate").code == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "name"),
+    [
+        pytest.param({"BATCHER_USERNAME": "me"}, "BATCHER_PASSWORD", id="Basic"),
+        pytest.param({"BATCHER_CLIENT_ID": "me"}, "BATCHER_CLIENT_SECRET", id="OAuth2"),
+    ],
+)
+def test_credentials_from_a_file(command, tmp_path, monkeypatch, variables, name):
+    """The right secret gets through and is nowhere to be seen; a wrong one is refused by name, with exit 5."""
+    account, file = tmp_path / "account.toml", tmp_path / "secret"
+    account.write_text(
+        '[credentials]\nclient_id = "me"\nclient_secret = "right-or-wrong"\n'
+        'username = "me"\npassword = "right-or-wrong"\n'
+    )
+    with simulator("--account", account) as address:
+        for variable, value in (
+            variables | {f"{name}_FILE": str(file), "BATCHER_BASE_URL": f"{address}/api/v2"}
+        ).items():
+            monkeypatch.setenv(variable, value)
+        file.write_text("wrong-canary\n")
+        file.chmod(0o600)
+        refused = command("run", "job.toml")
+        assert refused.code == 5
+        assert "refused" in refused.err
+        assert "Traceback" not in refused.err
+        file.write_text("right-or-wrong\n")
+        assert command("run", "job.toml").code == 0
+        written = b"".join(path.read_bytes() for path in tmp_path.glob("out/**/*") if path.is_file())
+    for secret in ("wrong-canary", "right-or-wrong"):
+        assert secret not in refused.err
+        assert secret.encode() not in written
+
+
+def test_variables_are_looked_at(command, monkeypatch, carrier):
+    """A variable that nobody reads is named with its neighbour; Basic authentication is named with its end."""
+    for variable, value in {
+        "BATCHER_USERNAME": "me",
+        "BATCHER_PASSWORD": "canary-password",
+        "BATCHER_PASWORD_FILE": "/nowhere",
+        "BATCHER_BASE_URL": f"{carrier}/api/v2",
+    }.items():
+        monkeypatch.setenv(variable, value)
+    ended = command("run", "job.toml", "--log-format", "json")
+    assert ended.code == 0
+    # Every line of the log is JSON, these two as well.
+    logged = [json.loads(line) for line in ended.err.splitlines()]
+    warnings = [line["event"] for line in logged if line["level"] == "warning"]
+    assert "BATCHER_PASWORD_FILE: unknown variable - did you mean BATCHER_PASSWORD_FILE?" in warnings
+    assert any("2026-12-02" in warning for warning in warnings)
+    assert "canary-password" not in ended.err
+
+
+# Streams and codes
+
+
+def test_stdout_carries_the_result_and_stderr_the_log(tmp_path):
+    """So that the one can be piped while the other is watched; no control character where there is no terminal."""
+    (tmp_path / "job.toml").write_text(JOB)
+    (tmp_path / "numbers.csv").write_text(NUMBERS)
+    ended = batcher("run", "job.toml", "--simulate", "--json", cwd=tmp_path)
+    assert ended.returncode == 0
+    assert json.loads(ended.stdout)["statuses"]["succeeded"] == 2
+    lines = ended.stderr.splitlines()
+    assert len(lines) >= 3
+    assert all(re.match(r"20\S+Z \[(info|warning) ", line) for line in lines)
+    assert "\x1b" not in ended.stdout + ended.stderr
+    assert "\r" not in ended.stdout + ended.stderr
+
+
+def _on_terminal(tmp_path: Path, **env: str) -> str:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (40, 120))
+    process = subprocess.Popen(
+        [*COMMAND, "check", "job.toml"],
+        cwd=tmp_path,
+        env=environment({"TERM": "xterm"} | env),
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    text = b""
+    try:
+        while block := os.read(ours, 65_536):
+            text += block
+    except OSError:
+        pass  # the other end is closed
+    os.close(ours)
+    assert process.wait() == 0
+    return text.decode()
+
+
+@pytest.mark.parametrize(
+    ("env", "is_coloured"),
+    [({}, True), ({"NO_COLOR": "1"}, False)],
+    ids=["terminal", "NO_COLOR"],
+)
+def test_no_color(tmp_path, env, is_coloured):
+    """Colour on a terminal, unless somebody asks for none (no-color.org)."""
+    (tmp_path / "job.toml").write_text(JOB)
+    (tmp_path / "numbers.csv").write_text(NUMBERS)
+    text = _on_terminal(tmp_path, **env)
+    assert "input read" in text
+    assert ("\x1b[" in text) == is_coloured
+
+
+@pytest.mark.parametrize(
+    ("place", "arguments"),
+    [
+        pytest.param("batcher.engine.run.check", ["check", "job.toml"], id="with logs"),
+        pytest.param("batcher.engine.folder.run_folders", ["status", "job.toml"], id="without logs"),
+    ],
+)
+def test_a_bug_is_told_as_one(command, monkeypatch, place, arguments):
+    """Exit 70 with a log line on stderr, the traceback in it, and no secret even there."""
+
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("because of canary-token")
+
+    monkeypatch.setenv("BATCHER_TOKEN", "canary-token")
+    monkeypatch.setattr(place, broken)
+    ended = command(*arguments)
+    assert (ended.code, ended.out) == (70, "")
+    assert "[critical ] a bug in batcher; the same command goes on where it was" in ended.err
+    assert "ZeroDivisionError: because of ***" in ended.err
+    assert "canary" not in ended.err
+
+
+def test_orders_that_stay_open_end_the_wait(command, tmp_path, monkeypatch):
+    """Exit 4 after --wait; status names the next command, and the evidence of the order is there."""
+    (tmp_path / "account.toml").write_text("settle = { seconds = 3600 }\n")
+    with simulator("--account", tmp_path / "account.toml") as address:
+        for variable, value in at(address).items():
+            monkeypatch.setenv(variable, value)
+        ended = command("run", "job.toml", "--wait", "1s")
+    assert ended.code == 4
+    assert re.search(r"unknown +2 ", ended.out)
+    told = command("status", "job.toml").out
+    assert "unfinished  2 rows  chunks: 1 ACCEPTED" in told
+    assert told.endswith("    next: batcher run job.toml\n")
+    assert "The next start asks the carrier for this order." in command("resolve", "job.toml", "1").out
+
+
+def test_a_second_start_is_told_who_runs(command, tmp_path):
+    """Exit 7, at once, with the owner's process and since when."""
+    (tmp_path / "out").mkdir()
+    with locked(tmp_path / "out"):
+        ended = command("run", "job.toml", "--simulate")
+    assert (ended.code, ended.out) == (7, "")
+    assert re.search(rf"out: a run is under way here \(\S+ pid {os.getpid()} since 20\S+Z\)\. Wait for it", ended.err)
+    assert command("run", "job.toml", "--simulate").code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_stops_a_run_and_the_same_command_finishes_it(tmp_path, number):
+    """Exit 3, nothing lost and nothing doubled."""
+    (tmp_path / "job.toml").write_text(JOB)
+    write_numbers(tmp_path / "numbers.csv", 30_000)
+    with simulator("--latency", "0.2") as address:
+        first = started("run", "job.toml", cwd=tmp_path, env=at(address))
+        wait_until(lambda: asked(address, "executed")["orders"] >= 2)
+        first.send_signal(number)
+        out, err = first.communicate(timeout=30)
+        assert (first.returncode, out) == (3, "")
+        assert f"signal={number.name}" in err
+        assert err.endswith("Stopped by a signal. The same command goes on.\n")
+        assert asked(address, "executed")["orders"] < 6
+        again = batcher("run", "job.toml", "--json", cwd=tmp_path, env=at(address))
+        assert again.returncode == 0
+        assert json.loads(again.stdout)["statuses"]["succeeded"] == 30_000
+        executed = asked(address, "executed")
+    assert executed == {
+        "orders": 6,
+        "tns": 30_000,
+        "executions": 6,
+        "doubled_tns": [],
+        "doubled_customer_order_ids": [],
+    }
+
+
+def test_a_signal_while_the_input_is_read(tmp_path):
+    """Before anything is sent a SIGTERM is a Ctrl-C: exit 3, and the next start reads anew."""
+    (tmp_path / "job.toml").write_text(JOB)
+    write_numbers(tmp_path / "numbers.csv", 400_000)
+    first = started("run", "job.toml", "--simulate", cwd=tmp_path)
+    wait_until(lambda: bool(list(tmp_path.glob("out/2*/input.arrow*"))))
+    first.send_signal(signal.SIGTERM)
+    out, err = first.communicate(timeout=30)
+    assert (first.returncode, out) == (3, "")
+    assert "The same command goes on." in err
+    assert "Traceback" not in err
+
+
+# The wheel
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True, cwd=folder)
+    (built,) = folder.glob("*.whl")
+    with zipfile.ZipFile(built) as file:
+        file.extractall(folder / "site")
+    return folder / "site"
+
+
+def test_the_wheel_holds_the_package_the_jobs_and_the_samples(wheel):
+    """Nothing beside them, no tests, no leftovers; name and command as promised."""
+    dist = f"tn_batcher-{__version__}.dist-info"
+    assert sorted(path.name for path in wheel.iterdir()) == ["batcher", dist]
+    for kind in ("jobs", "samples"):
+        assert {path.name for path in (wheel / "batcher" / kind).iterdir()} == {
+            path.name for path in (ROOT / kind).iterdir()
+        }
+    modules = {path.relative_to(ROOT) for path in (ROOT / "batcher").rglob("*.py")}
+    files = {path.relative_to(wheel) for path in (wheel / "batcher").rglob("*") if path.is_file()}
+    assert {path for path in files if path.parts[1] not in {"jobs", "samples"}} == modules
+    assert (wheel / dist / "entry_points.txt").read_text() == "[console_scripts]\nbatcher = batcher.cli:main\n"
+    pinned = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert len(re.findall(r"^Requires-Dist: ", (wheel / dist / "METADATA").read_text(), re.MULTILINE)) == len(pinned)
+
+
+def test_an_installed_wheel_brings_its_own_jobs(wheel, tmp_path):
+    """`batcher new`, then `batcher check`, far from any checkout."""
+    env = {"PYTHONPATH": str(wheel)}
+    where = "import batcher, pathlib; print(pathlib.Path(batcher.__file__).parent)"
+    found = subprocess.run(
+        [sys.executable, "-c", where], cwd=tmp_path, env=environment(env), capture_output=True, text=True
+    )
+    assert Path(found.stdout.strip()) == wheel / "batcher"
+    assert batcher("new", "nightly_failover", cwd=tmp_path, env=env).returncode == 0
+    checked = batcher("check", "jobs/nightly_failover.toml", "--json", cwd=tmp_path, env=env)
+    assert checked.returncode == 0
+    assert json.loads(checked.stdout)["rows"] == 12_401
