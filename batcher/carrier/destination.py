@@ -117,7 +117,7 @@ def _endpoint(endpoint: str) -> tuple[str, str]:
     """A route's endpoint and its type; TNs stay ten digits in both versions (codes 5188, 5201)."""
     if _is_ipv4(endpoint):
         return endpoint, "IPv4"
-    sip = _ROUTE_SIP.fullmatch(endpoint)
+    sip = _ROUTE_SIP.fullmatch(endpoint) if endpoint.isprintable() else None
     if sip and _SERVICE_CODE.fullmatch(sip["name"]):
         raise ValueError(f"{shown(endpoint)} names the service code {sip['name']}; calls must not be sent there")
     if sip and _is_port(sip["port"]) and (_is_ipv4(sip["host"]) or _FQDN.fullmatch(sip["host"])):

@@ -151,8 +151,8 @@ def text_of(element: etree._Element, path: str) -> str:
 def errors_in(root: etree._Element) -> list[Issue]:
     """Every error a document reports, in any of the carrier's envelopes: one issue per error and TN.
 
-    The TN is 0 where an error names none, the code "" where it has none. A TN that cannot be read is quoted
-    in the text. `<Status>` (lidbs, port-ins) counts where nothing more exact is said, and from 400 on:
+    The TN is 0 where an error names none, also not in its text ("61746052083 is not a valid NANPA telephone
+    number", code 7201), the code "" where it has none. A TN that cannot be read is quoted in the text. `<Status>` (lidbs, port-ins) counts where nothing more exact is said, and from 400 on:
     port-ins carry a `<Status>` of 201.
     """
     found = list(root.iter(*_ERRORS))
@@ -163,7 +163,7 @@ def errors_in(root: etree._Element) -> list[Issue]:
         for element in root.iter("Status"):
             if text_of(element, "Code").startswith(("4", "5")):
                 issues.extend(_issues(element, "error"))
-    return issues
+    return [exact for issue in issues for exact in ([issue] if issue.tn else _located(issue))]
 
 
 def warnings_in(root: etree._Element) -> list[Issue]:
@@ -220,16 +220,11 @@ def _upload_failure(code: etree._Element) -> Iterator[Issue]:
 
 
 def refusal(answer: Answer) -> list[Issue]:
-    """What a 4xx answer says; nothing when it is empty or no document of the carrier's.
-
-    Validation errors often name the TN in the description alone ("61746052083 is not a valid NANPA telephone
-    number", code 7201): such TNs become the issue's.
-    """
+    """What a 4xx answer says; nothing when it is empty or no document of the carrier's."""
     try:
-        issues = errors_in(parse(answer.body))
+        return errors_in(parse(answer.body))
     except ProtocolError:
         return []
-    return [exact for issue in issues for exact in ([issue] if issue.tn else _located(issue))]
 
 
 def _located(issue: Issue) -> list[Issue]:

@@ -122,7 +122,12 @@ def already_done(folder: RunFolder, digest: str, job: Job, *, again: bool) -> di
         return None
     when = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(row["finished"]))
     _log.info("already done; nothing is sent. Use --again to send it again", run=folder.run_id, finished=when)
-    summary: dict[str, Any] = json.loads((folder.path / "summary.json").read_text("utf-8"))
+    try:
+        summary: dict[str, Any] = json.loads((folder.path / "summary.json").read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{error.filename}: is gone. Write it again with batcher report, or send everything again with --again."
+        ) from error
     return {**summary, "already_done": when}
 
 

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict
 
 from batcher.carrier import xml
 from batcher.errors import ProtocolError
-from batcher.model import Answer, Check, Chunk, Column, Operation, Reading, Request
+from batcher.model import Answer, Check, Chunk, Column, Operation, Product, Reading, Request
+from batcher.tn import from_wire
 
 
 class Settings(BaseModel):
@@ -45,14 +46,16 @@ def post(chunk: Chunk, api: str) -> Request:
 
 
 def read(answer: Answer) -> Reading:
-    """What a 200 says: every TN without an issue can be imported.
+    """What a 200 says: the TNs that can be imported as products without values, and why others cannot.
 
     Raises ProtocolError when the answer holds no payload.
     """
     root = xml.parse(answer.body, "ImportTnCheckerResponse")
-    if root.find("ImportTnCheckerPayload") is None:
+    payload = root.find("ImportTnCheckerPayload")
+    if payload is None:
         raise ProtocolError("the answer holds no ImportTnCheckerPayload")
-    return Reading(status="COMPLETE", settled=True, issues=xml.errors_in(root))
+    importable = [Product(from_wire(tn.text or ""), ()) for tn in payload.iterfind("TelephoneNumbers/TelephoneNumber")]
+    return Reading(status="COMPLETE", settled=True, issues=xml.errors_in(root), products=importable)
 
 
 def _max_rows(_settings: Any) -> int:

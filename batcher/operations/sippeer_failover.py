@@ -67,7 +67,7 @@ def decide(answer: Answer, chunk: Chunk, _api: str) -> Request | None:
         changed.remove(read_only)
     _set_destination(changed, wanted)
     changed.tail = None
-    return Request("PUT", _path(values), body=xml.document(changed))
+    return Request("PUT", _path(values), body=etree.tostring(changed, encoding="UTF-8", xml_declaration=True))
 
 
 def holds(answer: Answer, chunk: Chunk) -> bool:

@@ -333,7 +333,10 @@ def orders(answer: Answer) -> list[tuple[str, str | None]] | None:
         return None
     items = root.iter("TnOptionOrderSummary", "TnOptionOrder")
     found = {xml.text_of(item, "OrderId"): xml.text_of(item, "CustomerOrderId") or None for item in items}
-    total = max((int(n.text) for n in root.iter("TotalCount") if n.text and n.text.isdecimal()), default=len(found))
+    total = max(
+        (int(n.text) for n in root.iter("TotalCount") if n.text and re.fullmatch(r"[0-9]{1,9}", n.text)),
+        default=len(found),
+    )
     is_list = any(True for _ in root.iter("TnOptionOrders", "TotalCount")) and root.find("ResponseStatus") is None
     if not is_list or total > len(found) or len(found) >= _LIST_CAP or not all(map(xml.is_id, found)):
         return None

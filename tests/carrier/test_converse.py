@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import pytest
 
 from batcher.blob import unpack
@@ -18,6 +17,7 @@ from batcher.ledger import ACCEPTED, PARKED, READY, REFUSED, SETTLED, UNKNOWN
 from batcher.model import FAILED
 from batcher.simulator import Fault
 from tests.carrier.line import FIRST_TN, line, lot, lots
+from tests.carrier.turned import Turned
 
 A, B, C, D = range(FIRST_TN, FIRST_TN + 4)
 #: an NPA never begins with 1: the carrier refuses it by name
@@ -270,28 +270,13 @@ async def test_a_path_that_took_an_order_in_an_earlier_attempt(tmp_path):
         assert way.states() == [ACCEPTED, UNKNOWN]
 
 
-class Turned:
-    """A clock that only sleeping turns."""
-
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-    async def sleep(self, seconds):
-        self.now += seconds
-        await anyio.lowlevel.checkpoint()
-
-
 async def test_nobody_is_there(tmp_path):
     """A refused connection is provably unsent: some tries later the run stops for later, the chunks READY."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
     async with line(tmp_path, lots(3), base=nobody) as way:
-        clock = Turned()
-        way.wire.clock = way.wire.gate._clock = clock
-        way.wire.gate._sleep = clock.sleep
+        Turned.of(way.wire)
         with pytest.raises(CarrierUnavailable, match=r"cannot connect to port .*the same command goes on"):
             await way.run()
         assert way.states() == [READY] * 3

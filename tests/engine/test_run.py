@@ -164,6 +164,9 @@ def test_a_finished_run_is_not_repeated_unless_that_is_wanted(tmp_path):
     assert repeated["already_done"]
     assert repeated["exit_code"] == 1
     assert len(runs(job)) == 1
+    (Path(first["folder"]) / "summary.json").unlink()
+    with pytest.raises(InputError, match=r"summary\.json: is gone\. Write it again with batcher report"):
+        start(job, way)
     again = start(job, way, again=True)
     assert again["run"] != first["run"]
     other = start(write_job(tmp_path, CHECKER, B), way)

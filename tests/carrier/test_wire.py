@@ -1,0 +1,116 @@
+"""The way to the carrier: faults come back as values, 429s shut the gate, and somebody gives up in the end."""
+
+from __future__ import annotations
+
+import pytest
+
+from batcher.carrier.client import Timeouts
+from batcher.carrier.limits import LOOK_UP, POLL, POST
+from batcher.carrier.retry import GetVerdict
+from batcher.carrier.wire import denied, in_words, said
+from batcher.errors import CarrierRefused, CarrierUnavailable, NotSent, OutcomeUnknown
+from batcher.model import Answer, Issue, Request
+from batcher.simulator import Fault
+from tests.carrier.line import line, lots
+from tests.carrier.turned import Turned
+
+LIST = Request("GET", "tnoptions")
+
+
+async def test_faults_are_values(tmp_path):
+    """A broken connection is an outcome like others; only the answers count as signs of life."""
+    faults = [Fault(kind="truncate", nth=(1,)), Fault(kind="status", status=503, nth=(2,))]
+    async with line(tmp_path, lots(1), faults=faults) as way:
+        assert isinstance(await way.wire.ask(LIST, LOOK_UP), OutcomeUnknown)
+        assert in_words(await way.wire.ask(LIST, POST)) == "status 503"
+        assert way.wire._worked is None
+        assert in_words(await way.wire.ask(LIST, POLL)) == "status 200"
+        assert (way.wire._failures, way.wire._worked is None) == (0, False)
+        assert (way.wire.requests, way.wire.gate.granted) == (3, 3)
+
+
+async def test_a_get_is_repeated(tmp_path):
+    """A failed GET is asked again until it has an answer, or until the tries are used up."""
+    faults = [Fault(kind="status", status=503, nth=(1, 3, 4)), Fault(kind="status", status=429, nth=(5,))]
+    async with line(tmp_path, lots(1), faults=faults) as way:
+        verdict, answer = await way.wire.get(LIST, POLL)
+        assert (verdict, answer and answer.status, way.wire.requests) == (GetVerdict.OK, 200, 2)
+        verdict, answer = await way.wire.get(LIST, POLL, 1)
+        assert (verdict, answer and answer.status, way.wire.requests) == (GetVerdict.REPEAT, 503, 3)
+
+
+async def test_a_429_is_no_try(tmp_path):
+    """What was limited was not answered: the gate shuts, and the one try is still to come."""
+    faults = [Fault(kind="status", status=429, headers={"Retry-After": "0"}, nth=(1, 2))]
+    async with line(tmp_path, lots(1), faults=faults) as way:
+        verdict, _ = await way.wire.get(LIST, POLL, 1)
+        assert verdict is GetVerdict.OK
+        assert (way.wire.throttled, way.wire.gate.throttled) == (2, 2)
+
+
+async def test_a_429_shuts_the_gate_for_all(tmp_path):
+    """Until the reset nobody passes, whatever the rank."""
+    faults = [Fault(kind="status", status=429, headers={"Retry-After": "7"}, nth=(1,))]
+    async with line(tmp_path, lots(1), faults=faults) as way:
+        clock = Turned.of(way.wire)
+        assert in_words(await way.wire.ask(LIST, POLL)) == "status 429"
+        assert 7 <= way.wire.gate.paused_seconds() <= 7.7
+        await way.wire.ask(LIST, LOOK_UP)
+        assert clock.now >= 7
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_get_that_is_not_allowed(tmp_path, status):
+    """Refused credentials are not asked again."""
+    async with line(tmp_path, lots(1), faults=[Fault(kind="status", status=status)]) as way:
+        with pytest.raises(CarrierRefused, match=str(status)):
+            await way.wire.get(LIST, POLL)
+        assert way.wire.requests == 1
+
+
+async def test_gives_up_at_the_start(tmp_path):
+    """When nothing ever worked, the fifth refused connection ends the run for now."""
+    async with line(tmp_path, lots(1), base="http://127.0.0.1:1") as way:
+        Turned.of(way.wire)
+        for _ in range(4):
+            assert isinstance(await way.wire.ask(LIST, POST), NotSent)
+        with pytest.raises(CarrierUnavailable, match="the same command goes on"):
+            await way.wire.ask(LIST, POST)
+
+
+async def test_holds_out_for_an_hour(tmp_path, monkeypatch):
+    """Once something worked, an hour without success ends the run for now, not a minute."""
+    now = 1_000.0
+    monkeypatch.setattr("batcher.carrier.wire.elapsed_clock", lambda: now)
+    async with line(tmp_path, lots(1), base="http://127.0.0.1:1", timeouts=Timeouts(connect=1)) as way:
+        Turned.of(way.wire)
+        way.wire._worked = now
+        for _ in range(20):
+            assert isinstance(await way.wire.ask(LIST, POST), NotSent)
+        now += 3_599
+        assert isinstance(await way.wire.ask(LIST, POST), NotSent)
+        now += 2
+        with pytest.raises(CarrierUnavailable, match="cannot connect"):
+            await way.wire.ask(LIST, POST)
+
+
+async def test_latencies_are_those_of_writes(tmp_path):
+    """How many may be under way follows from the last hundred writes; polls do not count."""
+    async with line(tmp_path, lots(1)) as way:
+        await way.wire.ask(LIST, POLL)
+        assert way.wire.latencies == []
+        for _ in range(101):
+            await way.wire.send(Request("POST", "nowhere", body=b"<x/>"))
+        assert len(way.wire.latencies) == 100
+        assert all(seconds > 0 for seconds in way.wire.latencies)
+
+
+def test_words():
+    """What is shown names the status and what to look at."""
+    assert "BATCHER_CLIENT_ID" in str(denied(Answer(401, b"")))
+    assert "roles of the credentials" in str(denied(Answer(403, b"")))
+    assert "base_url, api and account_id" in str(denied(Answer(404, b"")))
+    assert said(None) == [Issue("error", 0, "", "no readable answer after 8 tries")]
+    assert said(Answer(404, b"")) == [Issue("error", 0, "404", "answered with status 404")]
+    assert in_words(Answer(429, b"")) == "status 429"
+    assert in_words(NotSent("refused")) == "refused"
