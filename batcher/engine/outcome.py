@@ -7,10 +7,11 @@ the window; their outcomes are read from the ledger once.
 from __future__ import annotations
 
 import heapq
+from collections import UserList
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +23,27 @@ from batcher.ledger import ACCEPTED, READY, REFUSED, RETIRED, SETTLED, Head, Led
 from batcher.model import DUPLICATE, PENDING, REJECTED, SKIPPED, SUCCEEDED, UNKNOWN
 from batcher.spool import read_fixed
 
+_T = TypeVar("_T")
+
 #: `why` of a row that is not sent because it sets nothing.
 NOTHING_SET = 64
 #: `why` of a row whose binding n holds a value the carrier would refuse is this + n.
 BAD_VALUE = 128
 MAX_BINDINGS = 256 - BAD_VALUE
+
+
+class Interned(UserList[_T]):
+    """Values by number, each once; 0 is the one that stands for nothing."""
+
+    def __init__(self, nothing: _T) -> None:
+        super().__init__([nothing])
+        self._numbers = {nothing: 0}
+
+    def number(self, value: _T) -> int:
+        number = self._numbers.setdefault(value, len(self))
+        if number == len(self):
+            self.append(value)
+        return number
 
 
 @dataclass
@@ -48,8 +65,8 @@ class Window:
     #: index into `orders`
     order: NDArray[np.int32]
     #: (code, text)
-    messages: list[tuple[str, str]] = field(default_factory=lambda: [("", "")])
-    orders: list[str] = field(default_factory=lambda: [""])
+    messages: Interned[tuple[str, str]] = field(default_factory=lambda: Interned(("", "")))
+    orders: Interned[str] = field(default_factory=lambda: Interned(""))
     #: (row or 0, TN or 0, code, text, order id, step), by row
     warnings: list[tuple[int, int, str, str, str, int]] = field(default_factory=list)
     #: (row, values), by row
@@ -73,7 +90,7 @@ def windows(ledger: Ledger, folder: RunFolder, sizes: Sequence[int]) -> Iterator
         if retired:
             # Rows that no chunk holds yet (of a step that was never planned) retire with the run.
             unsaid = (window.status == PENDING) & (window.message == 0)
-            window.message[unsaid] = _intern(window.messages, (retired, _RETIRED_TEXT[retired]))
+            window.message[unsaid] = window.messages.number((retired, _RETIRED_TEXT[retired]))
         window.warnings.sort(key=itemgetter(0))
         window.products.sort(key=itemgetter(0))
         yield window
@@ -156,15 +173,16 @@ def _lay_chunk(window: Window, chunk: _Open) -> None:
         return
     head, settlement = chunk.head, chunk.settlement
     at = chunk.rows[begin:end] - window.first
-    order = _intern(window.orders, head.order_id or "")
+    order = window.orders.number(head.order_id or "")
     status, message = _standing(window, head)
     window.status[at], window.message[at], window.order[at] = status, message, order
     inside = (settlement.position >= begin) & (settlement.position < end)
     if inside.any():
-        numbers = np.array([_intern(window.messages, (code, text)) for _, code, text in settlement.messages], np.int32)
-        statuses = np.array([status for status, _, _ in settlement.messages], np.uint8)
+        used, which = np.unique(settlement.message[inside], return_inverse=True)
+        said = [settlement.messages[number] for number in used]
+        statuses = np.array([status for status, _, _ in said], np.uint8)
+        numbers = np.array([window.messages.number((code, text)) for _, code, text in said], np.int32)
         place = chunk.rows[settlement.position[inside]] - window.first
-        which = settlement.message[inside]
         window.status[place], window.message[place] = statuses[which], numbers[which]
     for position, tn, code, text in settlement.warnings:
         if (position == NO_ROW and begin == 0) or begin <= position < end:
@@ -183,19 +201,10 @@ def _standing(window: Window, head: Head) -> tuple[int, int]:
     if head.state in {READY, REFUSED}:
         return PENDING, 0
     if head.state == RETIRED:
-        return PENDING, _intern(window.messages, (head.why or "", _RETIRED_TEXT.get(head.why or "", "")))
+        return PENDING, window.messages.number((head.why or "", _RETIRED_TEXT.get(head.why or "", "")))
     text = (
         f"{_OPEN_TEXT[head.state]} ({head.status})"
         if head.state == ACCEPTED and head.status
         else _OPEN_TEXT[head.state]
     )
-    return UNKNOWN, _intern(window.messages, (head.state, text))
-
-
-def _intern(known: list[Any], value: Any) -> int:
-    # A handful per window: a list is searched faster than it is hashed beside.
-    try:
-        return known.index(value)
-    except ValueError:
-        known.append(value)
-        return len(known) - 1
+    return UNKNOWN, window.messages.number((head.state, text))

@@ -86,9 +86,10 @@ class Reporter:
         message: NDArray[np.int32],
         messages: list[tuple[str, str]],
     ) -> None:
-        """Name the column and say what is wrong, once per distinct cell."""
+        """Name the column and say what is wrong with the cell."""
         binding = self._bindings[number]
         step = self._steps[binding.step - 1]
+        refused: dict[str, str | None] = {}
         known: dict[str, int] = {}
         cells = (
             [""] * len(positions)
@@ -96,7 +97,9 @@ class Reporter:
             else frame.column(binding.column).take(positions).to_pylist()
         )
         for position, cell in zip(positions.tolist(), cells, strict=True):
-            why = None if binding.column is None else judge_cell(step, binding.setting, cell)[1]
+            if binding.column is not None and cell not in refused:
+                refused[cell] = judge_cell(step, binding.setting, cell)[1]
+            why = refused.get(cell)
             text = f'column "{binding.column}": {why}' if why else self._clash(step, frame, position)
             if text not in known:
                 messages.append(("BAD_VALUE", text))
