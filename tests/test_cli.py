@@ -591,7 +591,7 @@ def test_a_second_start_is_told_who_runs(command, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_a_signal_stops_a_run_and_the_same_command_finishes_it(tmp_path, number):
     """Exit 3, nothing lost and nothing doubled."""
-    (tmp_path / "job.toml").write_text(JOB)
+    (tmp_path / "job.toml").write_text(JOB + "[limits]\nrequests_per_second = 3\n")
     write_numbers(tmp_path / "numbers.csv", 30_000)
     with simulator("--latency", "0.2") as address:
         first = started("run", "job.toml", cwd=tmp_path, env=at(address))
@@ -602,6 +602,7 @@ def test_a_signal_stops_a_run_and_the_same_command_finishes_it(tmp_path, number)
         assert f"signal={number.name}" in err
         assert err.endswith("Stopped by a signal. The same command goes on.\n")
         assert asked(address, "executed")["orders"] < 6
+        (tmp_path / "job.toml").write_text(JOB + "[limits]\nrequests_per_second = 100\n")
         again = batcher("run", "job.toml", "--json", cwd=tmp_path, env=at(address))
         assert again.returncode == 0
         assert json.loads(again.stdout)["statuses"]["succeeded"] == 30_000

@@ -46,14 +46,14 @@ class Traffic:
 @pytest.mark.parametrize(("in_flight", "most"), [(1, 1), (3, 3), (None, 8)], ids=["one", "three", "by itself"])
 async def test_in_flight(tmp_path, in_flight, most):
     """Many chunks are under way at once, and never more than the limit; each is sent once."""
-    traffic = Traffic(0.02)
+    traffic = Traffic(0.1)
     # At 10 requests a second that are answered this fast, 8 in flight are more than enough.
-    async with line(tmp_path, lots(40, **SITE), middlewares=[traffic.middleware()], **CHECK) as way:
+    async with line(tmp_path, lots(12, **SITE), middlewares=[traffic.middleware()], **CHECK) as way:
         await way.run(in_flight=in_flight, rate=10.0)
         assert traffic.most == most
-        assert traffic.seen == ["post"] * 40
-        assert way.states() == [SETTLED] * 40
-        assert [head.attempt for head in way.ledger.heads(1)] == [1] * 40
+        assert traffic.seen == ["post"] * 12
+        assert way.states() == [SETTLED] * 12
+        assert [head.attempt for head in way.ledger.heads(1)] == [1] * 12
 
 
 async def test_slow_answers_need_more_at_once(tmp_path):

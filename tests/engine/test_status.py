@@ -1,0 +1,142 @@
+"""Where runs stand, and what a person decides about a chunk in doubt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from batcher.engine.folder import RunFolder, locked
+from batcher.engine.identity import opened
+from batcher.engine.status import resolve, standing
+from batcher.errors import InputError, LockHeld
+from batcher.ledger import Ledger
+from tests.engine.runs import SMS, begun
+
+ROWS = "tn\n9195550123\n9195550124\n"
+JOB = Path("job.toml")
+ORDER = "6db1ecd9-7ff8-4b2c-9f4c-1f2b3c4d5e6f"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of one chunk, planned and not sent, in the output folder `tmp_path`."""
+    with begun(tmp_path, SMS, ROWS) as (folder, ledger):
+        yield folder, ledger
+
+
+def doubt(ledger: Ledger) -> None:
+    ledger.doubt(1, ledger.intend(1), "the connection was reset")
+
+
+def park(ledger: Ledger) -> None:
+    doubt(ledger)
+    ledger.park(1, "no known order to compare with")
+
+
+@pytest.mark.parametrize(
+    ("happens", "state", "chunks", "following"),
+    [
+        pytest.param(lambda ledger: None, "unfinished", {"READY": 1}, "batcher run job.toml", id="nothing sent yet"),
+        pytest.param(doubt, "unfinished", {"UNKNOWN": 1}, "batcher run job.toml", id="in doubt"),
+        pytest.param(park, "unfinished", {"PARKED": 1}, "batcher resolve job.toml 1", id="parked"),
+        pytest.param(
+            lambda ledger: ledger.retire_run("SUPERSEDED"), "retired (SUPERSEDED)", {"RETIRED": 1}, None, id="retired"
+        ),
+        pytest.param(lambda ledger: ledger.finish(1), "finished (exit 1)", {"READY": 1}, None, id="finished"),
+    ],
+)
+def test_what_to_do_next(run, happens, state, chunks, following):
+    """State, chunks by state, and the command to type; nothing to do where nothing is left."""
+    folder, ledger = run
+    happens(ledger)
+    found = standing(folder, JOB)
+    assert (found["state"], found["rows"], found["chunks"], found["next"]) == (state, 2, chunks, following)
+
+
+def test_a_parked_chunk_says_why(run):
+    """Its number is what `batcher resolve` wants."""
+    folder, ledger = run
+    park(ledger)
+    assert standing(folder, JOB)["parked"] == [{"chunk": 1, "rows": 2, "why": "no known order to compare with"}]
+
+
+def test_an_input_that_was_not_read_to_its_end(tmp_path):
+    """Nothing was planned, so nothing was sent: the same command begins anew."""
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    with opened(folder) as ledger:
+        ledger.create_run("run", digest="d", prefix="abcdefghij", facts={}, steps=[("tn-options", {})])
+    found = standing(folder, JOB)
+    assert (found["state"], found["rows"]) == ("was stopped while the input was read", 0)
+    assert found["next"] == "batcher run job.toml"
+
+
+def test_the_evidence(run, tmp_path):
+    """Rows, CustomerOrderId, every event in order, and what to search for."""
+    _folder, ledger = run
+    park(ledger)
+    lines = resolve(tmp_path, None, 1, order_id=None, not_sent=False).splitlines()
+    assert lines[:2] == ["chunk 1 of step 1: PARKED", "  rows 1 to 2 (2 of them)"]
+    assert lines[2] == f"  CustomerOrderId b-{ledger.run()['prefix']}-1   order not known"
+    assert [line.partition("Z  ")[2] for line in lines[4:7]] == [
+        "sending (attempt 1)",
+        "in doubt (why the connection was reset)",
+        "parked (why no known order to compare with)",
+    ]
+    assert lines[7].startswith("Search the carrier's orders for the CustomerOrderId: --order ID if it is there")
+
+
+def test_a_person_names_the_order(run, tmp_path):
+    """The chunk goes on from there: the next start asks for that order and sends nothing."""
+    _, ledger = run
+    park(ledger)
+    text = resolve(tmp_path, "run", 1, order_id=ORDER, not_sent=False)
+    assert "chunk 1 of step 1: ACCEPTED" in text
+    assert f"order {ORDER}" in text
+    assert text.endswith("The next start asks the carrier for this order.\n")
+    assert ledger.chunks_by_state() == {"ACCEPTED": 1}
+
+
+def test_a_person_says_it_was_never_sent(run, tmp_path):
+    """The chunk is sent again, with its own CustomerOrderId."""
+    _, ledger = run
+    park(ledger)
+    text = resolve(tmp_path, None, 1, order_id=None, not_sent=True)
+    assert text.endswith("The next start sends it, with the same CustomerOrderId.\n")
+    assert ledger.chunks_by_state() == {"READY": 1}
+
+
+@pytest.mark.parametrize("words", [{"order_id": ORDER, "not_sent": False}, {"order_id": None, "not_sent": True}])
+def test_what_is_in_no_doubt_cannot_be_decided(run, tmp_path, words):
+    """Neither an unsent chunk nor one whose order is known."""
+    _, ledger = run
+    with pytest.raises(InputError, match="Chunk 1 is READY: nothing about it is in doubt"):
+        resolve(tmp_path, None, 1, **words)
+    ledger.accept(1, ledger.intend(1), ORDER, "RECEIVED", None)
+    with pytest.raises(InputError, match="Chunk 1 is ACCEPTED: nothing about it is in doubt"):
+        resolve(tmp_path, None, 1, **words)
+
+
+@pytest.mark.parametrize("order_id", ["a/../b", "two words", "x" * 65, "é"])
+def test_an_order_id_is_checked(run, tmp_path, order_id):
+    """It becomes part of a path at the carrier."""
+    _, ledger = run
+    park(ledger)
+    with pytest.raises(InputError, match="is no order id"):
+        resolve(tmp_path, None, 1, order_id=order_id, not_sent=False)
+    assert ledger.chunks_by_state() == {"PARKED": 1}
+
+
+def test_nothing_is_decided_while_a_run_is_under_way(run, tmp_path):
+    """It may be looking for that very order."""
+    with locked(tmp_path), pytest.raises(LockHeld):
+        resolve(tmp_path, None, 1, order_id=None, not_sent=False)
+
+
+def test_a_chunk_or_run_that_is_not_there(run, tmp_path):
+    """Named, with what there is."""
+    with pytest.raises(InputError, match="no chunk 7"):
+        resolve(tmp_path, None, 7, order_id=None, not_sent=False)
+    with pytest.raises(InputError, match=r"no run other \(runs: run\)"):
+        resolve(tmp_path, "other", 1, order_id=None, not_sent=False)
