@@ -22,8 +22,8 @@ from batcher.carrier.limits import POLL, POST
 from batcher.carrier.look_up import LookUp
 from batcher.carrier.recorder import Recorder
 from batcher.carrier.retry import GetVerdict, Verdict, backoff_seconds, judge_post, poll_seconds
-from batcher.carrier.settle import named_positions, pack_early, refuse, settle, split, unpack_early
-from batcher.carrier.wire import READ_TRIES, Wire, denied, elapsed_clock, in_words, said
+from batcher.carrier.settle import named_positions, pack_early, refuse, settle, settle_answer, split, unpack_early
+from batcher.carrier.wire import READ_SECONDS, Wire, denied, elapsed_clock, in_words, said
 from batcher.carrier.xml import refusal
 from batcher.errors import BatcherError, NotSent, OutcomeUnknown, ProtocolError
 from batcher.ledger import READY, SENDING, Head, Ledger, Planned, planned
@@ -35,6 +35,8 @@ _log = structlog.get_logger()
 _MISSING_SECONDS = 3600.0
 #: "It is being processed already", "it has this passcode already": after a re-send, that may be our own order.
 _ALREADY_THERE = {"5195", "5218", "7205", "11020", "16103"}
+#: A check whose answer cannot be read so often fails its rows.
+_UNREADABLE_CHECKS = 3
 _WORD = re.compile(r"\w+")
 
 
@@ -80,6 +82,8 @@ class Conversation:
     async def send(self, number: int) -> None:
         """Take a READY chunk as far as it goes without waiting for its order."""
         head, chunk, _ = await self.record(self.ledger.chunk, number)
+        if head.state != READY:
+            return
         chunk, talk = self._fill(chunk), self.operation.talk
         if self._ensuring is not None:
             await self._ensuring.send(chunk)
@@ -110,6 +114,7 @@ class Conversation:
             outcome = await self._write(request, chunk.number, attempt)
             verdict = await self._note_post(chunk, talk, attempt, outcome, resent=resent)
         if verdict is Verdict.UNKNOWN and isinstance(talk, Check):
+            self.wire.hold_out(in_words(outcome))
             await anyio.sleep(backoff_seconds(min(attempt, 8), random))
 
     async def _write(self, request: Request, number: int, attempt: int) -> Answer | NotSent | OutcomeUnknown:
@@ -163,7 +168,7 @@ class Conversation:
             assert reading is not None
             self._accepted_before = True
             if is_check:
-                settlement = settle(chunk, reading, is_order=False)
+                settlement = settle_answer(chunk, reading)
                 await self.record.keep(
                     self.ledger.settle, number, reading.status, settlement.packed(), was=SENDING, attempt=attempt
                 )
@@ -182,6 +187,8 @@ class Conversation:
             await self.record.keep(self.ledger.unsend, number, attempt, in_words(outcome))
             assert answer is not None
             raise denied(answer)
+        elif is_check and answer is not None and answer.status < 500 and attempt >= _UNREADABLE_CHECKS:
+            await self._refused(chunk, attempt, [Issue("error", 0, "", f"{in_words(outcome)}, which cannot be read")])
         elif is_check:
             # Harmless to repeat: nothing is in doubt.
             await self.record.keep(self.ledger.unsend, number, attempt, in_words(outcome))
@@ -253,6 +260,8 @@ class Conversation:
                     return
                 continue
             missing_since = None
+            if not await self.is_ours(head, reading):
+                return
             if reading.settled:
                 await self.settle(number, reading)
                 return
@@ -265,7 +274,7 @@ class Conversation:
         talk = self.operation.talk
         assert isinstance(talk, Order)
         assert head.order_id is not None
-        verdict, answer = await self.wire.get(talk.poll(head.order_id, self._api), POLL, tries)
+        verdict, answer = await self.wire.get(talk.poll(head.order_id, self._api), POLL, tries=tries)
         if verdict is not GetVerdict.OK or answer is None:
             return None
         try:
@@ -273,6 +282,16 @@ class Conversation:
         except ProtocolError as error:
             _log.warning("unreadable order", chunk=head.number, order_id=head.order_id, why=str(error))
             return None
+
+    async def is_ours(self, head: Head, reading: Reading) -> bool:
+        """Whether a poll shows the order of this chunk; a chunk with another's order is parked, never settled by it."""
+        pairs = ((reading.order_id, head.order_id), (reading.customer_order_id, head.customer_order_id))
+        if all(shown in {None, wanted} for shown, wanted in pairs):
+            return True
+        why = f"order {head.order_id} is shown as {reading.order_id} of {reading.customer_order_id}, which is another chunk's"
+        await self.record(self.ledger.park, head.number, why)
+        _log.error("another order", chunk=head.number, order_id=head.order_id, shown=reading.order_id)
+        return False
 
     async def settle(self, number: int, reading: Reading) -> None:
         """Record what a settled order means for each row of its chunk."""
@@ -291,7 +310,7 @@ class Conversation:
         issues: list[Issue] = []
         products: list[Product] = []
         for place, request in enumerate(requests):
-            _, answer = await self.wire.get(request, POST, READ_TRIES)
+            _, answer = await self.wire.get(request, POST, seconds=READ_SECONDS, forbidden=True)
             asked = int(chunk.tns[place]) if single else 0
             try:
                 reading = talk.read(answer) if answer else Reading(issues=said(None))
@@ -299,11 +318,8 @@ class Conversation:
                 reading = Reading(issues=[Issue("error", 0, "", f"its answer could not be read: {error}")])
             issues += [issue._replace(tn=issue.tn or asked) for issue in reading.issues]
             products += [product._replace(tn=product.tn or asked) for product in reading.products]
-        # An error without a TN is about a whole page: who is not named in it was not answered either.
-        status = "COMPLETE" if all(issue.tn for issue in issues if issue.kind == "error") else "FAILED"
-        reading = Reading(status=status, settled=True, issues=issues, products=products)
-        settlement = settle(chunk, reading, is_order=False)
-        await self.record(self.ledger.settle, chunk.number, status, settlement.packed(), was=READY)
+        settlement = settle_answer(chunk, Reading(issues=issues, products=products))
+        await self.record(self.ledger.settle, chunk.number, "COMPLETE", settlement.packed(), was=READY)
         _log.info("read", chunk=chunk.number, rows=len(chunk.rows), failed=len(settlement.position))
 
 

@@ -15,7 +15,7 @@ from batcher.carrier.limits import LOOK_UP, POLL, POST
 from batcher.carrier.recorder import Recorder
 from batcher.carrier.retry import GetVerdict, Verdict, judge_post
 from batcher.carrier.settle import uniform
-from batcher.carrier.wire import READ_TRIES, Wire, denied, elapsed_clock, in_words, said
+from batcher.carrier.wire import READ_SECONDS, Wire, denied, elapsed_clock, in_words, said
 from batcher.carrier.xml import refusal
 from batcher.errors import NotSent, OutcomeUnknown, ProtocolError
 from batcher.ledger import READY, SENDING, UNKNOWN
@@ -24,6 +24,8 @@ from batcher.model import FAILED, SKIPPED, Answer, Chunk, Ensure, Issue, Request
 _log = structlog.get_logger()
 
 _NOT_AS_WANTED = "it was written, but reads back as something else"
+#: A record that was read longer ago is read again before it is written.
+_FRESH_SECONDS = 5.0
 #: Sends a write whose intent is committed: (request, chunk number, attempt).
 Write = Callable[[Request, int, int], Awaitable[Answer | NotSent | OutcomeUnknown]]
 
@@ -49,7 +51,8 @@ class Ensuring:
     async def send(self, chunk: Chunk) -> None:
         """Get the record, write it whole with one element changed, read it back."""
         number = chunk.number
-        verdict, answer = await self._wire.get(self._talk.get(chunk, self._api), POST, READ_TRIES)
+        read_at = elapsed_clock()
+        verdict, answer = await self._wire.get(self._talk.get(chunk, self._api), POST, seconds=READ_SECONDS, forbidden=True)
         try:
             request = self._talk.decide(answer, chunk, self._api) if verdict is GetVerdict.OK and answer else None
             unread = [] if verdict is GetVerdict.OK else said(answer)
@@ -62,14 +65,18 @@ class Ensuring:
                 else uniform(chunk, SKIPPED, "UNCHANGED", "it is so already")
             )
             await self._record(self._record.ledger.settle, number, None, settlement.packed(), was=READY)
-            return
+            return None
         await self._wire.gate.take(POST)
+        if elapsed_clock() - read_at > _FRESH_SECONDS:
+            # Somebody may have changed the record meanwhile, and a PUT writes all of it.
+            return await self.send(chunk)
         with anyio.CancelScope(shield=True):
             attempt = await self._record(self._record.ledger.intend, number, answer.body)
             outcome = await self._write(request, number, attempt)
             written = await self._note_put(chunk, attempt, outcome)
         if written:
             await self._confirm(chunk, attempt)
+        return None
 
     async def _note_put(self, chunk: Chunk, attempt: int, outcome: Answer | NotSent | OutcomeUnknown) -> bool:
         """Record what became of a PUT; True when it was answered with success."""
@@ -97,7 +104,7 @@ class Ensuring:
 
     async def _confirm(self, chunk: Chunk, attempt: int) -> None:
         """The PUT was answered with success: only what reads back as wanted is done."""
-        verdict, answer = await self._wire.get(self._talk.get(chunk, self._api), POLL, READ_TRIES)
+        verdict, answer = await self._wire.get(self._talk.get(chunk, self._api), POLL, seconds=READ_SECONDS)
         if verdict is GetVerdict.OK and answer and self._holds(answer, chunk):
             await self._record(self._record.ledger.settle, chunk.number, "COMPLETE", None, was=SENDING, attempt=attempt)
             _log.info("written", chunk=chunk.number)
@@ -112,7 +119,7 @@ class Ensuring:
         head, chunk, before = await self._record(self._record.ledger.chunk, number)
         chunk, since = self._fill(chunk), elapsed_clock()
         while True:
-            verdict, answer = await self._wire.get(self._talk.get(chunk, self._api), LOOK_UP, READ_TRIES)
+            verdict, answer = await self._wire.get(self._talk.get(chunk, self._api), LOOK_UP, seconds=READ_SECONDS)
             if verdict is GetVerdict.OK and answer and self._holds(answer, chunk):
                 await self._record(
                     self._record.ledger.settle, number, "COMPLETE", None, was=UNKNOWN, attempt=head.attempt

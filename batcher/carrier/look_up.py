@@ -37,16 +37,16 @@ class LookUp:
     ) -> None:
         self._talk, self._wire, self._record, self._api, self._step = talk, wire, record, api, step
         self._absence_seconds = absence_seconds
-        #: seconds until the list showed an order just accepted; None: it is not known to work at all
-        self._control: float | None = None
-        #: whoever judges by the control waits for a measurement under way
+        #: seconds until the list showed an order that was accepted: the longest seen in this run
+        self._lag = record.ledger.list_lag()
+        #: whoever judges by the lag waits for a measurement under way
         self._measuring = anyio.Lock()
 
     async def look_up(self, number: int) -> None:
         """Resolve an UNKNOWN chunk: found, proven absent, or parked."""
         head: Head = await self._record(self._record.ledger.head, number)
         request = self._talk.find.look_up(head.customer_order_id, self._api)
-        misses, since, unclear, form = 0, 0.0, 0, 0
+        misses, since, unclear, failures, form = 0, 0.0, 0, 0, 0
         while True:
             orders, status = await self._orders(request, head.customer_order_id)
             if orders:
@@ -54,7 +54,8 @@ class LookUp:
                 _log.info("found", chunk=number, order_id=orders[0])
                 return None
             if orders is None:
-                misses, unclear = 0, unclear + 1
+                # A wire that is down says nothing about the order; answers that cannot be read do not get better.
+                misses, failures, unclear = 0, failures + 1, unclear + bool(status)
                 if unclear >= _UNCLEAR_ANSWERS:
                     return await self._record(
                         self._record.ledger.park, number, f"{unclear} look-ups without a clear answer"
@@ -63,7 +64,7 @@ class LookUp:
                 if status != form:
                     misses, form = 0, status
                 since = since if misses else elapsed_clock()
-                misses, unclear = misses + 1, 0
+                misses, failures, unclear = misses + 1, 0, 0
             if misses >= CLEAN_MISSES and elapsed_clock() - since >= self._absence():
                 if why := await self._unproven(form):
                     return await self._record(self._record.ledger.park, number, why)
@@ -73,10 +74,10 @@ class LookUp:
                     state = await self._record(self._record.ledger.absent, number, why)
                     _log.info("proven absent", chunk=number, state=state)
                     return None
-            await anyio.sleep(max(1.0, self._absence() / CLEAN_MISSES) if misses else backoff_seconds(unclear, random))
+            await anyio.sleep(max(1.0, self._absence() / CLEAN_MISSES) if misses else backoff_seconds(failures, random))
 
     def _absence(self) -> float:
-        return max(self._absence_seconds, 10 * (self._control or 0.0))
+        return max(self._absence_seconds, 10 * self._lag)
 
     async def _unproven(self, form: int) -> str | None:
         """Why clean misses of this form prove nothing; None: they do."""
@@ -89,7 +90,10 @@ class LookUp:
         return None
 
     async def _orders(self, request: Request, customer_order_id: str) -> tuple[list[str] | None, int]:
-        """Order ids that carry exactly this CustomerOrderId, and the answer's status; None when it is not clear."""
+        """Order ids that carry exactly this CustomerOrderId, and the answer's status.
+
+        None when it is not clear; then the status is 0 where the wire or the carrier was down.
+        """
         while True:
             outcome = await self._wire.ask(request, LOOK_UP)
             verdict = judge_get(outcome)
@@ -97,21 +101,23 @@ class LookUp:
                 break
         if isinstance(outcome, Answer) and verdict is GetVerdict.DENIED:
             raise denied(outcome)
-        if not isinstance(outcome, Answer) or (listed := self._talk.find.orders(outcome)) is None:
+        if not isinstance(outcome, Answer) or outcome.status >= 500:
             return None, 0
+        if (listed := self._talk.find.orders(outcome)) is None:
+            return None, outcome.status
         ours = []
         for order_id, named in listed:
             # Summaries may leave the CustomerOrderId out: then the order itself has to say whose it is.
             whose = named if named is not None else await self._whose(order_id)
             if whose is None:
-                return None, 0
+                return None, outcome.status
             if whose == customer_order_id:
                 ours.append(order_id)
         return ours, outcome.status
 
     async def _whose(self, order_id: str) -> str | None:
         """The CustomerOrderId that an order itself shows, "" when it has none; None when it cannot be read."""
-        verdict, answer = await self._wire.get(self._talk.poll(order_id, self._api), LOOK_UP, READ_TRIES)
+        verdict, answer = await self._wire.get(self._talk.poll(order_id, self._api), LOOK_UP, tries=READ_TRIES)
         if verdict is not GetVerdict.OK or answer is None:
             return None
         try:
@@ -127,10 +133,8 @@ class LookUp:
                 await self._finds(head.customer_order_id, head.order_id)
 
     async def _list_works(self) -> bool:
-        """A known order was found by the form of query that missed ours."""
+        """A known order is found, now, by the form of query that missed ours."""
         async with self._measuring:
-            if self._control is not None:
-                return True
             known = await self._record(self._record.ledger.known_order, self._step) or await self._recent()
             return known is not None and await self._finds(*known)
 
@@ -138,7 +142,7 @@ class LookUp:
         """Nothing of ours was accepted yet: any recent order of the account will do."""
         # Days are coarse and may exclude their edge: two back.
         day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 2 * 86_400))
-        _, answer = await self._wire.get(self._talk.find.recent(day, self._api), LOOK_UP, READ_TRIES)
+        _, answer = await self._wire.get(self._talk.find.recent(day, self._api), LOOK_UP, tries=READ_TRIES)
         listed = None if answer is None else self._talk.find.orders(answer)
         for order_id, named in (listed or [])[:10]:
             if whose := named or await self._whose(order_id):
@@ -146,14 +150,16 @@ class LookUp:
         return None
 
     async def _finds(self, customer_order_id: str, order_id: str) -> bool:
-        """Whether the list shows a known order in the end; how late it was is the control from then on."""
+        """Whether the list shows a known order in the end; how late it was is remembered."""
         started = elapsed_clock()
         request = self._talk.find.look_up(customer_order_id, self._api)
         for tries in range(_UNCLEAR_ANSWERS):
             orders, _ = await self._orders(request, customer_order_id)
-            if orders and order_id in orders:
-                self._control = max(self._control or 0.0, elapsed_clock() - started)
-                _log.debug("list lag", seconds=round(self._control, 2))
+            is_there = bool(orders and order_id in orders)
+            if (waited := elapsed_clock() - started) > self._lag:
+                self._lag = waited
+                await self._record(self._record.ledger.note_lag, waited)
+            if is_there:
                 return True
             await anyio.sleep(backoff_seconds(tries + 1, random))
         return False

@@ -63,18 +63,20 @@ def unpack_early(blob: bytes | None) -> list[Issue]:
     return [] if blob is None else list(starmap(Issue, unpack(blob)[0].get("early", ())))
 
 
-def settle(chunk: Chunk, reading: Reading, *, earlier: Sequence[Issue] = (), is_order: bool = True) -> Settlement:
-    """Settle every row of a chunk by the carrier's last word on its order, or by the answer to a check.
+def settle(chunk: Chunk, reading: Reading, *, earlier: Sequence[Issue] = ()) -> Settlement:
+    """Settle every row of a chunk by the carrier's last word on its order.
 
     `earlier` are errors that came with the acceptance. COMPLETE, PARTIAL: who is not named succeeded; PARTIAL
-    that names nobody leaves all rows unknown; any other terminal status fails the rows it does not name with
-    the order's own text.
+    with an error that names nobody, or with none, leaves the other rows unknown; any other terminal status fails
+    the rows it does not name with the order's own text.
     """
     status = (reading.status or "").upper()
     named, messages, warnings = _name(chunk, [*earlier, *reading.issues])
     whole = [issue for issue in (*reading.issues, *earlier) if issue.kind == "error" and not issue.tn]
     default = None
-    if status not in {"COMPLETE", "PARTIAL"}:
+    if status == "PARTIAL" and whole:
+        default = (UNKNOWN, whole[0].code, f"the order is PARTIAL, with an error that names no TN: {whole[0].text}")
+    elif status not in {"COMPLETE", "PARTIAL"}:
         text = f"the order ended as {status}"
         default = (FAILED, whole[0].code, whole[0].text) if whole else (FAILED, status, text)
     else:
@@ -82,10 +84,32 @@ def settle(chunk: Chunk, reading: Reading, *, earlier: Sequence[Issue] = (), is_
         warnings += dict.fromkeys((NO_ROW, 0, issue.code, issue.text) for issue in whole)
     if status == "PARTIAL" and not len(named[0]):
         default = (UNKNOWN, "PARTIAL", "the order is PARTIAL and names no telephone number")
-    elif status == "COMPLETE" and is_order and len(named[0]):
+    elif status == "COMPLETE" and len(named[0]):
         warnings.append((NO_ROW, 0, "COMPLETE", "the order is COMPLETE and yet names failed telephone numbers"))
     position, message = named if default is None else _fill(len(chunk.rows), *named, default, messages)
-    return Settlement(position, message, messages, warnings, _products(chunk, reading.products))
+    return Settlement(position, message, messages, warnings)
+
+
+def settle_answer(chunk: Chunk, reading: Reading) -> Settlement:
+    """Settle every row of a chunk by the answer to a check or a question.
+
+    A row succeeded when the answer speaks of it; it fails with its error, with an error that names nobody, or because
+    nothing was said.
+    """
+    (position, message), messages, warnings = _name(chunk, reading.issues)
+    whole = next((issue for issue in reading.issues if issue.kind == "error" and not issue.tn), None)
+    products = _products(chunk, reading.products)
+    unsaid = np.ones(len(chunk.rows), bool)
+    unsaid[position] = False
+    unsaid[[place for place, _ in products]] = False
+    rest = np.flatnonzero(unsaid).astype(np.int32)
+    if len(rest):
+        position = np.concatenate([position, rest])
+        message = np.concatenate([message, np.full(len(rest), len(messages), np.int32)])
+        said = (whole.code, whole.text) if whole else ("", "the carrier's answer does not speak of this TN")
+        messages.append((FAILED, *said))
+    kept = [(place, values) for place, values in products if values]
+    return Settlement(position, message, messages, warnings, kept)
 
 
 def refuse(chunk: Chunk, issues: Sequence[Issue], *, named_only: bool) -> Settlement:

@@ -23,15 +23,16 @@ from batcher.model import Answer, Issue, Request
 
 _log = structlog.get_logger()
 
-#: A record that cannot be read after so many tries fails its row.
+#: A question beside the main one is given up after so many tries.
 READ_TRIES = 8
+#: A record that cannot be read for so long fails its row, while others can be read.
+READ_SECONDS = 3600.0
 #: Polls under way at once: their answers are the largest.
 _POLLS_AT_ONCE = 32
 #: So many 429s in a row mean that the carrier limits us without end.
 _THROTTLES_IN_A_ROW = 200
-#: Failures in a row before anything ever worked; afterwards we hold out for an hour.
-_FIRST_FAILURES = 5
-_PATIENCE_SECONDS = 3600.0
+#: Without any success for so long there is no use in going on; the first is for what never worked in this attempt.
+_FIRST_PATIENCE_SECONDS, _PATIENCE_SECONDS = 120.0, 3600.0
 
 
 def elapsed_clock() -> float:
@@ -52,7 +53,10 @@ class Wire:
     latencies: list[float] = field(default_factory=list)
     _throttles: int = 0
     _failures: int = 0
-    _worked: float | None = None
+    #: when the present row of failures began
+    _down_since: float | None = None
+    #: something was answered in this attempt
+    has_worked: bool = False
     _polls: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(_POLLS_AT_ONCE))
 
     async def ask(self, request: Request, rank: int) -> Answer | NotSent | OutcomeUnknown:
@@ -76,36 +80,62 @@ class Wire:
         try:
             answer = await self.client.send(request, on_sent=on_sent)
         except (NotSent, OutcomeUnknown) as fault:
-            self._failed(fault)
+            self._failed(str(fault), pause=isinstance(fault, NotSent))
+            if isinstance(fault, NotSent) or request.method == "GET":
+                self.hold_out(str(fault))
             return fault
         if answer.status == 429:
             self._throttle(answer)
             return answer
         self._throttles = 0
         if answer.status < 500:
-            self._failures, self._worked = 0, elapsed_clock()
+            self._failures, self._down_since, self.has_worked = 0, None, True
+        else:
+            self._failed(f"status {answer.status}", pause=False)
+            if request.method == "GET":
+                self.hold_out(f"The carrier answers {answer.status}.")
         if request.method != "GET":
             self.latencies = [*self.latencies[-99:], self.clock() - started]
         return answer
 
-    async def get(self, request: Request, rank: int, tries: int | None = None) -> tuple[GetVerdict, Answer | None]:
-        """Ask until there is an answer worth reading, or `tries` failed; raises CarrierRefused on 401 and 403."""
-        failures = 0
+    async def get(
+        self,
+        request: Request,
+        rank: int,
+        *,
+        tries: int | None = None,
+        seconds: float | None = None,
+        forbidden: bool = False,
+    ) -> tuple[GetVerdict, Answer | None]:
+        """Ask until there is an answer worth reading, or `tries` failed, or `seconds` have gone by without one.
+
+        Raises CarrierRefused on 401 and 403; with `forbidden`, a 403 is about this one thing once anything else worked.
+        """
+        failures, started = 0, elapsed_clock()
         while True:
+            worked = self.has_worked
             outcome = await self.ask(request, rank)
             answer = outcome if isinstance(outcome, Answer) else None
             readable = answer is not None and 400 <= answer.status < 500 and bool(refusal(answer))
             verdict = judge_get(outcome, readable_errors=readable)
             if verdict is GetVerdict.DENIED:
+                if forbidden and worked and answer is not None and answer.status == 403:
+                    return GetVerdict.REFUSED, answer
                 raise denied(answer)
             if verdict in {GetVerdict.OK, GetVerdict.MISSING, GetVerdict.REFUSED}:
                 return verdict, answer
             if verdict is GetVerdict.THROTTLED:
                 continue
             failures += 1
-            if failures == tries:
+            if failures == tries or (seconds is not None and elapsed_clock() - started > seconds):
                 return verdict, answer
             await anyio.sleep(backoff_seconds(failures, random))
+
+    def hold_out(self, why: str) -> None:
+        """Raise CarrierUnavailable when nothing has worked for too long."""
+        patience = _PATIENCE_SECONDS if self.has_worked else _FIRST_PATIENCE_SECONDS
+        if self._down_since is not None and elapsed_clock() - self._down_since > patience:
+            raise CarrierUnavailable(f"{why} Nothing works any more; the same command goes on.")
 
     def _throttle(self, answer: Answer) -> None:
         self.throttled += 1
@@ -116,16 +146,12 @@ class Wire:
         self.gate.pause(self.clock() + seconds)
         _log.info("rate limited", seconds=round(seconds, 1))
 
-    def _failed(self, fault: NotSent | OutcomeUnknown) -> None:
+    def _failed(self, why: str, *, pause: bool) -> None:
         self._failures += 1
-        seconds = backoff_seconds(self._failures, random)
-        worked = self._worked
-        hopeless = self._failures >= _FIRST_FAILURES if worked is None else elapsed_clock() - worked > _PATIENCE_SECONDS
-        if isinstance(fault, NotSent) and hopeless:
-            raise CarrierUnavailable(f"{fault} Nothing more was sent; the same command goes on.") from fault
-        if isinstance(fault, NotSent):
-            self.gate.pause(self.clock() + seconds)
-        _log.warning("no answer", why=str(fault), failures=self._failures)
+        self._down_since = self._down_since or elapsed_clock()
+        if pause:
+            self.gate.pause(self.clock() + backoff_seconds(self._failures, random))
+        _log.warning("no answer", why=why, failures=self._failures)
 
 
 def denied(answer: Answer | None) -> CarrierRefused:
@@ -145,7 +171,7 @@ def denied(answer: Answer | None) -> CarrierRefused:
 def said(answer: Answer | None) -> list[Issue]:
     """What an answer that is no success says, never empty."""
     if answer is None:
-        return [Issue("error", 0, "", f"no readable answer after {READ_TRIES} tries")]
+        return [Issue("error", 0, "", "no readable answer, however often it was asked")]
     return refusal(answer) or [Issue("error", 0, str(answer.status), f"answered with status {answer.status}")]
 
 
