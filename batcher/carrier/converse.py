@@ -35,6 +35,8 @@ _log = structlog.get_logger()
 _MISSING_SECONDS = 3600.0
 #: "It is being processed already", "it has this passcode already": after a re-send, that may be our own order.
 _ALREADY_THERE = {"5195", "5218", "7205", "11020", "16103"}
+#: Polls from their request to their settlement, at once.
+_POLLS_AT_ONCE = 16
 #: A check whose answer cannot be read so often fails its rows.
 _UNREADABLE_CHECKS = 3
 _WORD = re.compile(r"\w+")
@@ -60,6 +62,8 @@ class Conversation:
         #: scopes of the writes under way, and when they have to end
         self._sending: set[anyio.CancelScope] = set()
         self._deadline = float("inf")
+        #: an answer is the largest thing in memory: few are asked for, read and settled at the same time
+        self._polls = anyio.CapacityLimiter(_POLLS_AT_ONCE)
         #: this path took an order before: a later 403 or 404 says nothing about the configuration
         self._accepted_before = ledger.known_order(step) is not None
         self._orders = (
@@ -251,21 +255,22 @@ class Conversation:
             if not at_once:
                 await anyio.sleep(poll_seconds(polls, random))
             at_once, polls = False, polls + 1
-            head: Head = await self.record(self.ledger.head, number)
-            reading = await self.poll(head)
+            async with self._polls:
+                head: Head = await self.record(self.ledger.head, number)
+                reading = await self.poll(head)
+                if reading is not None:
+                    missing_since = None
+                    if not await self.is_ours(head, reading):
+                        return
+                    if reading.settled:
+                        await self.settle(number, reading)
+                        return
             if reading is None:
                 missing_since = missing_since or elapsed_clock()
                 if elapsed_clock() - missing_since > _MISSING_SECONDS:
                     await self.record(self.ledger.park, number, f"the carrier does not show order {head.order_id}")
                     return
-                continue
-            missing_since = None
-            if not await self.is_ours(head, reading):
-                return
-            if reading.settled:
-                await self.settle(number, reading)
-                return
-            if reading.status and reading.status != seen:
+            elif reading.status and reading.status != seen:
                 seen = reading.status
                 await self.record(self.ledger.observe, number, seen)
 

@@ -52,7 +52,9 @@ class Ensuring:
         """Get the record, write it whole with one element changed, read it back."""
         number = chunk.number
         read_at = elapsed_clock()
-        verdict, answer = await self._wire.get(self._talk.get(chunk, self._api), POST, seconds=READ_SECONDS, forbidden=True)
+        verdict, answer = await self._wire.get(
+            self._talk.get(chunk, self._api), POST, seconds=READ_SECONDS, forbidden=True
+        )
         try:
             request = self._talk.decide(answer, chunk, self._api) if verdict is GetVerdict.OK and answer else None
             unread = [] if verdict is GetVerdict.OK else said(answer)

@@ -15,7 +15,7 @@ import anyio
 import structlog
 
 from batcher.carrier.client import Client
-from batcher.carrier.limits import POLL, Gate, reset_seconds
+from batcher.carrier.limits import Gate, reset_seconds
 from batcher.carrier.retry import GetVerdict, backoff_seconds, judge_get
 from batcher.carrier.xml import refusal
 from batcher.errors import CarrierRefused, CarrierUnavailable, NotSent, OutcomeUnknown
@@ -27,12 +27,8 @@ _log = structlog.get_logger()
 READ_TRIES = 8
 #: A record that cannot be read for so long fails its row, while others can be read.
 READ_SECONDS = 3600.0
-#: Polls under way at once: their answers are the largest.
-_POLLS_AT_ONCE = 32
 #: So many 429s in a row mean that the carrier limits us without end.
 _THROTTLES_IN_A_ROW = 200
-#: Without any success for so long there is no use in going on; the first is for what never worked in this attempt.
-_FIRST_PATIENCE_SECONDS, _PATIENCE_SECONDS = 120.0, 3600.0
 
 
 def elapsed_clock() -> float:
@@ -57,17 +53,15 @@ class Wire:
     _down_since: float | None = None
     #: something was answered in this attempt
     has_worked: bool = False
-    _polls: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(_POLLS_AT_ONCE))
+    #: without any success for so long there is no use in going on; the second is for what never worked
+    patience_seconds: float = 3600.0
+    first_patience_seconds: float = 120.0
 
     async def ask(self, request: Request, rank: int) -> Answer | NotSent | OutcomeUnknown:
         """Send one request through the gate; faults of the wire come back as values.
 
         Raises CarrierUnavailable when nothing works any more.
         """
-        if rank == POLL:
-            async with self._polls:
-                await self.gate.take(rank)
-                return await self.send(request)
         await self.gate.take(rank)
         return await self.send(request)
 
@@ -133,7 +127,7 @@ class Wire:
 
     def hold_out(self, why: str) -> None:
         """Raise CarrierUnavailable when nothing has worked for too long."""
-        patience = _PATIENCE_SECONDS if self.has_worked else _FIRST_PATIENCE_SECONDS
+        patience = self.patience_seconds if self.has_worked else self.first_patience_seconds
         if self._down_since is not None and elapsed_clock() - self._down_since > patience:
             raise CarrierUnavailable(f"{why} Nothing works any more; the same command goes on.")
 

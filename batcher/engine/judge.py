@@ -117,7 +117,7 @@ def take_in(source: Source, job: Job, folder: RunFolder, tn_column: str | None) 
         for block in duplicates.same(start, BATCH_ROWS):
             same.append(block)
         digests = {writer.path.name: writer.digest() for writer in (tns, same, *whys)}
-    digests[folder.input.name] = digest_of(folder.input)
+    digests |= {path.name: digest_of(path) for path in (folder.input, folder.secret) if path.exists()}
     return {"rows": start, "columns": list(source.columns), "tn_column": tn_column, "files": digests}
 
 

@@ -6,6 +6,7 @@ the ledger says where. Nothing is sent before the whole input was read, judged a
 
 from __future__ import annotations
 
+import math
 import os
 import secrets as entropy
 import shutil
@@ -45,7 +46,7 @@ from batcher.engine.report import write_reports
 from batcher.engine.submit import GRACE_SECONDS, Submission
 from batcher.engine.summary import as_if_sent, exit_code, summarize, summary_text, write_summary
 from batcher.errors import BatcherError, InputError, Interrupted
-from batcher.ledger import OPEN_STATES, Ledger
+from batcher.ledger import ACCEPTED, OPEN_STATES, READY, RETIRED, Ledger
 from batcher.model import Check, Column, Ensure, Order, Read
 from batcher.spool import InputFile, digest_of
 from batcher.table import Source, open_source
@@ -110,6 +111,9 @@ def _run_locked(job: Job, way: Way, options: Options, progress: Progress) -> dic
                 columns_of(job, source)  # an input that cannot be run takes nobody's place
             _supersede(unfinished, job, way, progress)
         assert source is not None
+        if finished is not None and options.stale and _revived(finished, run_digest(source.digest(), of_job)):
+            _log.info("sending what had grown stale", run=finished.run_id)
+            return _work(finished, job, way, options, progress)
         if finished is not None and (
             done := already_done(finished, run_digest(source.digest(), of_job), job, again=options.again)
         ):
@@ -119,6 +123,14 @@ def _run_locked(job: Job, way: Way, options: Options, progress: Progress) -> dic
         if source is not None:
             source.close()
     return _work(folder, job, way, options, progress)
+
+
+def _revived(folder: RunFolder, digest: str) -> bool:
+    """Whether a finished run of the same input and job held chunks that had grown stale; they may be sent again."""
+    if run_row(folder)["digest"] != digest:
+        return False
+    with opened(folder) as ledger:
+        return ledger.revive_stale() > 0
 
 
 def _create(job: Job, way: Way, source: Source, of_job: str) -> RunFolder:
@@ -195,11 +207,12 @@ def _work(folder: RunFolder, job: Job, way: Way, options: Options, progress: Pro
         if options.confirm is not None and not options.confirm(_waiting(ledger, way, job)):
             raise Interrupted("Nothing was sent. The same command asks again.")
         attempt = ledger.begin_attempt({"pid": os.getpid()})
-        started, error = time.monotonic(), None
+        started = time.monotonic()
+        error: Exception | None = None
         wire: dict[str, int] = {"requests": 0, "throttled": 0}
         try:
             anyio.run(_send_steps, folder, ledger, steps, job, way, options, progress, wire)
-        except BatcherError as stopped:
+        except Exception as stopped:  # ruff: ignore[blind-except] - raised again below, when the reports are written
             error = stopped
         facts = {"pid": os.getpid(), "seconds": time.monotonic() - started, **wire}
         summary = _close(folder, ledger, steps, job, attempt, facts, error)
@@ -228,15 +241,16 @@ def _plan(step: Step, folder: RunFolder, ledger: Ledger) -> None:
 
 
 def _waiting(ledger: Ledger, way: Way, job: Job) -> dict[str, Any]:
-    rows = ledger.rows_by_state(1)
+    """What would be sent first: of the first step that is not settled."""
+    step = next((row["number"] for row in ledger.steps() if ledger.chunks_by_state(row["number"]).get(READY)), 1)
     return {
         "account_id": way.account_id,
         "base_url": way.base_url,
         "job": job.name,
         "operations": [step.operation.name for step in job.steps],
-        "orders": ledger.chunks_by_state(1).get("READY", 0),
-        "rows": rows.get("READY", 0),
-        "all_rows": sum(rows.values()),
+        "orders": ledger.chunks_by_state(step).get(READY, 0),
+        "rows": ledger.rows_by_state(step).get(READY, 0),
+        "more_steps": not _all_planned(ledger),
     }
 
 
@@ -255,16 +269,23 @@ async def _send_steps(
     async with way.open(folder) as base_url, Client(base_url, way.account_id, way.authorization) as client:
         wire = Wire(client, Gate(limits.requests_per_second))
         try:
-            with anyio.move_on_after(options.wait_seconds):
-                for step in steps:
-                    _plan(step, folder, ledger)
-                    if not await _send_step(step, folder, ledger, job, wire, progress):
-                        break
+            for step in steps:
+                _plan(step, folder, ledger)
+                if not await _send_step(step, folder, ledger, job, wire, options, progress):
+                    break
         finally:
             count |= {"requests": wire.requests, "throttled": wire.throttled}
 
 
-def _submission(step: Step, folder: RunFolder, ledger: Ledger, job: Job, wire: Wire, progress: Progress) -> Submission:
+def _submission(
+    step: Step,
+    folder: RunFolder,
+    ledger: Ledger,
+    job: Job,
+    wire: Wire,
+    progress: Progress,
+    options: Options,
+) -> Submission:
     conversation = Conversation(
         step.operation,
         wire,
@@ -274,18 +295,25 @@ def _submission(step: Step, folder: RunFolder, ledger: Ledger, job: Job, wire: W
         fill=filler(step, Secrets.of(restored(ledger)), folder),
         absence_seconds=job.limits.absence_seconds,
     )
-    limits = job.limits
+    limits, planned = job.limits, ledger.steps()[step.number - 1]["planned"]
     return Submission(
-        conversation, rate=limits.requests_per_second, in_flight=limits.in_flight, settled=progress.advance
+        conversation,
+        rate=limits.requests_per_second,
+        in_flight=limits.in_flight,
+        settled=progress.advance,
+        send_before=math.inf if options.stale or planned is None else planned + limits.max_age,
+        wait_seconds=math.inf if options.wait_seconds is None else options.wait_seconds,
     )
 
 
-async def _send_step(step: Step, folder: RunFolder, ledger: Ledger, job: Job, wire: Wire, progress: Progress) -> bool:
+async def _send_step(
+    step: Step, folder: RunFolder, ledger: Ledger, job: Job, wire: Wire, options: Options, progress: Progress
+) -> bool:
     """Send one step; whether nothing of it is open any more, so that the next may be planned."""
     states = ledger.chunks_by_state(step.number)
     if not any(states.get(state) for state in OPEN_STATES):
         return True
-    submission = _submission(step, folder, ledger, job, wire, progress)
+    submission = _submission(step, folder, ledger, job, wire, progress, options)
     rows = ledger.rows_by_state(step.number)
     done = sum(count for state, count in rows.items() if state not in OPEN_STATES)
     progress.start(f"{step.operation.name}", sum(rows.values()), done)
@@ -302,7 +330,7 @@ async def _send_step(step: Step, folder: RunFolder, ledger: Ledger, job: Job, wi
 async def _until_signal(submission: Submission) -> bool:
     """Run a step; the first signal lets writes under way finish, the second does not. Whether there was one."""
     signals_seen = 0
-    error: BatcherError | None = None
+    error: Exception | None = None
 
     async def watch() -> None:
         nonlocal signals_seen
@@ -312,13 +340,16 @@ async def _until_signal(submission: Submission) -> bool:
                 submission.stop(0 if signals_seen else GRACE_SECONDS)
                 signals_seen += 1
 
+    before = signal.getsignal(signal.SIGTERM)
     async with anyio.create_task_group() as group:
         group.start_soon(watch)
         try:
             await submission.run()
-        except BatcherError as stopped:
-            error = stopped  # outside of the group, so that it is not wrapped into one
+        except Exception as stopped:  # ruff: ignore[blind-except]
+            error = stopped  # raised outside of the group, so that it is not wrapped into one
         group.cancel_scope.cancel()
+    # The receiver leaves SIGTERM with its default, which would end the next plan or the reports without a word.
+    signal.signal(signal.SIGTERM, before)
     if error is not None:
         raise error
     return signals_seen > 0
@@ -330,14 +361,15 @@ def _supersede(folder: RunFolder, job: Job, way: Way, progress: Progress) -> Non
     with opened(folder) as ledger:
         steps = restored(ledger)
         attempt = ledger.begin_attempt({"pid": os.getpid(), "supersedes": True})
-        started, error = time.monotonic(), None
+        started = time.monotonic()
+        error: Exception | None = None
         count: dict[str, int] = {}
 
         async def settle() -> None:
             async with way.open(folder) as base_url, Client(base_url, way.account_id, way.authorization) as client:
                 wire = Wire(client, Gate(job.limits.requests_per_second))
                 for step in steps:
-                    await _submission(step, folder, ledger, job, wire, progress).run(send=False)
+                    await _submission(step, folder, ledger, job, wire, progress, Options()).run(send=False)
                 count.update(requests=wire.requests, throttled=wire.throttled)
 
         try:
@@ -359,26 +391,40 @@ def _close(
     job: Job,
     attempt: int,
     facts: Mapping[str, Any],
-    error: BatcherError | None,
+    error: Exception | None,
 ) -> dict[str, Any]:
     """Write the reports, decide how the attempt ended, and finish the run when nothing of it is open."""
     tally = write_reports(ledger, folder, folder.path, steps, api=job.carrier.api, file_format=job.output_format)
     is_open = any(ledger.chunks_by_state().get(state) for state in OPEN_STATES) or not _all_planned(ledger)
-    code = error.exit_code if error is not None else exit_code(tally, job, doubled=bool(ledger.doubles()))
+    code = (
+        getattr(error, "exit_code", BatcherError.exit_code)
+        if error is not None
+        else exit_code(tally, job, doubled=bool(ledger.doubles()))
+    )
     ledger.end_attempt(attempt, code, facts)
     summary = summarize(folder, ledger, tally, code)
     write_summary(folder.path, summary, summary_text(summary))
     _point_latest(folder)
-    if not is_open and error is None:
+    if error is None and not _may_send(ledger):
         folder.secret.unlink(missing_ok=True)
+    if not is_open and error is None:
         ledger.finish(code)
     return summary
+
+
+def _may_send(ledger: Ledger) -> bool:
+    """Whether any chunk of the run may still have to be sent: what is stale with --stale, of a retired run none."""
+    if ledger.run()["retired"] is not None:
+        return False
+    return not _all_planned(ledger) or any(ledger.chunks_by_state().get(state) for state in (*_SENDABLE, RETIRED))
 
 
 def _all_planned(ledger: Ledger) -> bool:
     return all(step["planned"] is not None for step in ledger.steps()) or ledger.run()["retired"] is not None
 
 
+#: States from which a chunk can be sent once more.
+_SENDABLE = tuple(state for state in OPEN_STATES if state != ACCEPTED)
 #: An order is posted and polled, a record is got, put and read back.
 _REQUESTS_PER_CHUNK: dict[type, int] = {Order: 2, Check: 1, Ensure: 3, Read: 1}
 

@@ -17,7 +17,7 @@ _ORDER_ID = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 
 def standing(folder: RunFolder, job: Path) -> dict[str, Any]:
     """One run: its state, its chunks by state, what is parked, and the next command."""
-    ledger = Ledger(folder.ledger)
+    ledger = Ledger(folder.ledger, check=False)
     try:
         row, chunks = ledger.run(), ledger.chunks_by_state()
         parked = [ledger.head(number) for step in ledger.steps() for number in ledger.numbers(step["number"], PARKED)]

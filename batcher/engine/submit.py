@@ -7,13 +7,13 @@ that dies loses nothing, for the next start finds the chunk where it was left.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Awaitable, Callable
 
 import anyio
 from anyio.abc import TaskGroup
 
 from batcher.carrier.converse import Conversation
-from batcher.errors import BatcherError
 from batcher.ledger import ACCEPTED, READY, UNKNOWN, Head
 from batcher.model import Check, Ensure, Read
 
@@ -28,23 +28,39 @@ class Submission:
     """One step on its way to the carrier."""
 
     def __init__(
-        self, conversation: Conversation, *, rate: float, in_flight: int | None, settled: Callable[[int], None]
+        self,
+        conversation: Conversation,
+        *,
+        rate: float,
+        in_flight: int | None,
+        settled: Callable[[int], None],
+        send_before: float = math.inf,
+        wait_seconds: float = math.inf,
     ) -> None:
-        """`settled` is told how many rows each chunk that came to rest holds."""
+        """`settled` is told how many rows each chunk that came to rest holds.
+
+        What is not sent before the wall-clock time `send_before` goes stale. When nothing is left to be sent, orders
+        are waited for so many seconds more.
+        """
         self._conversation = conversation
         self._ledger = conversation.ledger
         self._step = conversation.step
         self._rate = rate
         self._in_flight = in_flight
         self._settled = settled
+        self._send_before = send_before
+        self._wait_seconds = wait_seconds
         self._slots = anyio.CapacityLimiter(in_flight or LEAST_IN_FLIGHT)
         self._group: TaskGroup | None = None
         self._measuring: TaskGroup | None = None
         self._scope = anyio.CancelScope()
         self._under_way: set[int] = set()
         self._changed = anyio.Event()
-        self._error: BatcherError | None = None
+        self._error: Exception | None = None
+        #: chunks on their way to be sent
+        self._unsent: set[int] = set()
         self._measured = False
+        self._deadline = math.inf
 
     async def run(self, *, send: bool = True) -> None:
         """Carry every open chunk of the step to its end; raises the first error that stops the run.
@@ -91,18 +107,32 @@ class Submission:
                 return
             if not page:
                 # A chunk under way may be refused and leave its other rows as a new one.
-                await changed.wait()
+                await self._wait(changed)
+
+    async def _wait(self, changed: anyio.Event) -> None:
+        """Until a chunk comes to rest; when all are sent, at most so long."""
+        if self._unsent:
+            await changed.wait()
+            return
+        if math.isinf(self._deadline):
+            self._deadline = anyio.current_time() + self._wait_seconds
+        with anyio.CancelScope(deadline=self._deadline) as scope:
+            await changed.wait()
+        if scope.cancelled_caught:
+            self.stop(GRACE_SECONDS)
 
     def _start(self, number: int, state: str, send: bool) -> None:
         assert self._group is not None
         self._under_way.add(number)
+        if state == READY:
+            self._unsent.add(number)
         self._group.start_soon(self._guard, self._carry, number, state, send)
 
     async def _guard(self, call: Callable[..., Awaitable[None]], *arguments: object) -> None:
         """The first error of any task stops the others; out of the group it would come wrapped into another."""
         try:
             await call(*arguments)
-        except BatcherError as error:
+        except Exception as error:  # ruff: ignore[blind-except] - it is raised again by `run`
             self._error = self._error or error
             self.stop(GRACE_SECONDS)
 
@@ -144,16 +174,23 @@ class Submission:
         """Take what an open order says now, and leave it open when it is."""
         head = await self._conversation.record(self._ledger.head, number)
         reading = await self._conversation.poll(head, tries=1)
-        if reading is not None and reading.settled:
+        if reading is not None and await self._conversation.is_ours(head, reading) and reading.settled:
             await self._conversation.settle(number, reading)
 
     async def _send(self, number: int, *, waiting: bool) -> None:
+        self._unsent.add(number)
         if waiting:
             await self._slots.acquire_on_behalf_of(number)
         try:
-            await self._conversation.send(number)
+            if time.time() > self._send_before:
+                await self._conversation.record(self._ledger.retire, number, "STALE")
+            else:
+                await self._conversation.send(number)
         finally:
             self._slots.release_on_behalf_of(number)
+            self._unsent.discard(number)
+            self._changed.set()
+            self._changed = anyio.Event()
         self._slots.total_tokens = self._wanted()
 
     def _wanted(self) -> int:

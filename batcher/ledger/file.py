@@ -37,7 +37,7 @@ _NETWORK_FILE_SYSTEMS = {
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
-def open_file(path: Path) -> sa.Engine:
+def open_file(path: Path, *, check: bool) -> sa.Engine:
     """Open `path`, or create it (0600).
 
     InputError: newer, damaged, another program's, or on a network disk; StorageFailed: locked, or a failing disk.
@@ -49,16 +49,16 @@ def open_file(path: Path) -> sa.Engine:
         f"sqlite:///{path}", poolclass=sa.pool.StaticPool, connect_args={"check_same_thread": False}
     )
     sa.event.listen(engine, "connect", _on_connect)
-    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    sa.event.listen(engine, "begin", _on_begin)
     try:
-        with engine.begin() as db:
+        with engine.connect().execution_options(reads=not check) as db, db.begin():
             if not db.exec_driver_sql("PRAGMA schema_version").scalar():
                 # New, or its maker was killed before this was committed.
                 METADATA.create_all(db)
                 db.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
                 db.exec_driver_sql(f"PRAGMA user_version={VERSION}")
             else:
-                _recognize(db, path)
+                _recognize(db, path, check=check)
     except sa.exc.DatabaseError as error:
         engine.dispose()
         if isinstance(error.orig, sqlite3.Error) and error.orig.sqlite_errorcode & 0xFF in _PASSING:
@@ -101,7 +101,12 @@ def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _recognize(db: sa.Connection, path: Path) -> None:
+def _on_begin(connection: sa.Connection) -> None:
+    reads = connection.get_execution_options().get("reads", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _recognize(db: sa.Connection, path: Path, *, check: bool) -> None:
     application, version = (
         db.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("application_id", "user_version")
     )
@@ -111,6 +116,8 @@ def _recognize(db: sa.Connection, path: Path) -> None:
         raise InputError(
             f"{path} was written by another version of batcher (ledger version {version}, this one reads {VERSION})."
         )
+    if not check:
+        return
     damage = db.exec_driver_sql("PRAGMA quick_check(1)").scalar()
     if damage != "ok":
         raise InputError(f"{path} is damaged ({damage}). Nothing was sent.")

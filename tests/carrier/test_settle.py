@@ -11,6 +11,7 @@ from batcher.carrier.settle import (
     pack_early,
     refuse,
     settle,
+    settle_answer,
     split,
     uniform,
     unpack_early,
@@ -74,10 +75,16 @@ def test_partial():
 
 def test_partial_that_names_nobody():
     """PARTIAL without a TN: nobody knows which, so all are unknown."""
-    settlement = settle(FOUR, reading("PARTIAL", Issue("error", 0, "5000", "Some failed.")))
+    settlement = settle(FOUR, reading("PARTIAL"))
     why = (UNKNOWN, "PARTIAL", "the order is PARTIAL and names no telephone number")
     assert ends(settlement) == {0: why, 1: why, 2: why, 3: why}
-    assert settlement.warnings == [(NO_ROW, 0, "5000", "Some failed.")]
+
+
+def test_partial_with_an_error_that_names_nobody():
+    """Somebody else failed than those who are named: who, is not known."""
+    settlement = settle(FOUR, reading("PARTIAL", error(A), Issue("error", 0, "5000", "Some failed.")))
+    why = (UNKNOWN, "5000", "the order is PARTIAL, with an error that names no TN: Some failed.")
+    assert ends(settlement) == {0: NOT_IN_SERVICE, 1: why, 2: why, 3: why}
 
 
 def test_partial_that_names_strangers_alone():
@@ -126,10 +133,26 @@ def test_complete_with_errors():
 
 
 def test_a_check_that_names_rows_is_no_contradiction():
-    """To name what cannot be imported is what a check is for: no warning."""
-    settlement = settle(FOUR, reading("COMPLETE", error(C)), is_order=False)
+    """To name what cannot be imported is what a check is for: no warning. Names without values are not kept."""
+    importable = [Product(tn, ()) for tn in (A, B, D)]
+    settlement = settle_answer(FOUR, reading("COMPLETE", error(C), products=importable))
     assert ends(settlement) == {2: NOT_IN_SERVICE}
-    assert settlement.warnings == []
+    assert (settlement.warnings, settlement.products) == ([], [])
+
+
+def test_an_answer_that_leaves_rows_out():
+    """Of whom the answer does not speak nothing is known: such a row did not succeed."""
+    settlement = settle_answer(FOUR, reading(None, error(C), products=[Product(A, ("x",))]))
+    unsaid = (FAILED, "", "the carrier's answer does not speak of this TN")
+    assert ends(settlement) == {1: unsaid, 2: NOT_IN_SERVICE, 3: unsaid}
+
+
+def test_an_answer_with_an_error_about_all():
+    """An error that names nobody is that of all who are not named otherwise."""
+    settlement = settle_answer(
+        FOUR, reading(None, error(C), Issue("error", 0, "5002", "Later."), products=[Product(A, ())])
+    )
+    assert ends(settlement) == {1: (FAILED, "5002", "Later."), 2: NOT_IN_SERVICE, 3: (FAILED, "5002", "Later.")}
 
 
 def test_complete_with_an_error_that_names_nobody():
@@ -171,7 +194,7 @@ def test_warnings():
 
 def test_rows_without_tn_are_not_named():
     """TN 0 is none: an error about the whole never means such a row."""
-    settlement = settle(chunk(0, A), reading("PARTIAL", Issue("error", 0, "1", "whole"), error(A)))
+    settlement = settle(chunk(0, A), reading("COMPLETE", Issue("error", 0, "1", "whole"), error(A)))
     assert ends(settlement) == {1: NOT_IN_SERVICE}
 
 
@@ -210,7 +233,7 @@ def test_uniform():
 def test_products():
     """What a TN brought stands at its row; a stranger's is left out."""
     products = [Product(C, ("Inservice", "486")), Product(FOREIGN, ("x", "y")), Product(A, ("Aging", ""))]
-    settlement = settle(FOUR, reading("COMPLETE", products=products))
+    settlement = settle_answer(FOUR, reading("COMPLETE", products=products))
     assert settlement.products == [(2, ("Inservice", "486")), (0, ("Aging", ""))]
 
 
@@ -227,8 +250,8 @@ def test_split():
 
 def test_kept_and_read_back():
     """What the ledger keeps says the same afterwards."""
-    products = [Product(A, ("Aging", "é"))]
-    whole = settle(FOUR, reading("PARTIAL", error(B), error(FOREIGN), products=products))
+    products = [Product(A, ("Aging", "é")), Product(C, ()), Product(D, ())]
+    whole = settle_answer(FOUR, reading(None, error(B), error(FOREIGN), products=products))
     packed = whole.packed()
     assert packed is not None
     again = unpack_settlement(packed)

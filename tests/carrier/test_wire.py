@@ -23,9 +23,9 @@ async def test_faults_are_values(tmp_path):
     async with line(tmp_path, lots(1), faults=faults) as way:
         assert isinstance(await way.wire.ask(LIST, LOOK_UP), OutcomeUnknown)
         assert in_words(await way.wire.ask(LIST, POST)) == "status 503"
-        assert way.wire._worked is None
+        assert not way.wire.has_worked
         assert in_words(await way.wire.ask(LIST, POLL)) == "status 200"
-        assert (way.wire._failures, way.wire._worked is None) == (0, False)
+        assert (way.wire._failures, way.wire.has_worked) == (0, True)
         assert (way.wire.requests, way.wire.gate.granted) == (3, 3)
 
 
@@ -35,7 +35,7 @@ async def test_a_get_is_repeated(tmp_path):
     async with line(tmp_path, lots(1), faults=faults) as way:
         verdict, answer = await way.wire.get(LIST, POLL)
         assert (verdict, answer and answer.status, way.wire.requests) == (GetVerdict.OK, 200, 2)
-        verdict, answer = await way.wire.get(LIST, POLL, 1)
+        verdict, answer = await way.wire.get(LIST, POLL, tries=1)
         assert (verdict, answer and answer.status, way.wire.requests) == (GetVerdict.REPEAT, 503, 3)
 
 
@@ -43,7 +43,7 @@ async def test_a_429_is_no_try(tmp_path):
     """What was limited was not answered: the gate shuts, and the one try is still to come."""
     faults = [Fault(kind="status", status=429, headers={"Retry-After": "0"}, nth=(1, 2))]
     async with line(tmp_path, lots(1), faults=faults) as way:
-        verdict, _ = await way.wire.get(LIST, POLL, 1)
+        verdict, _ = await way.wire.get(LIST, POLL, tries=1)
         assert verdict is GetVerdict.OK
         assert (way.wire.throttled, way.wire.gate.throttled) == (2, 2)
 
@@ -68,14 +68,40 @@ async def test_a_get_that_is_not_allowed(tmp_path, status):
         assert way.wire.requests == 1
 
 
-async def test_gives_up_at_the_start(tmp_path):
-    """When nothing ever worked, the fifth refused connection ends the run for now."""
+async def test_gives_up_at_the_start(tmp_path, monkeypatch):
+    """When nothing ever worked, two minutes of refused connections end the run for now."""
+    now = 1_000.0
+    monkeypatch.setattr("batcher.carrier.wire.elapsed_clock", lambda: now)
     async with line(tmp_path, lots(1), base="http://127.0.0.1:1") as way:
         Turned.of(way.wire)
-        for _ in range(4):
-            assert isinstance(await way.wire.ask(LIST, POST), NotSent)
+        assert isinstance(await way.wire.ask(LIST, POST), NotSent)
+        now += 120
+        assert isinstance(await way.wire.ask(LIST, POST), NotSent)
+        now += 1
         with pytest.raises(CarrierUnavailable, match="the same command goes on"):
             await way.wire.ask(LIST, POST)
+
+
+async def test_an_outage_of_questions_ends_too(tmp_path, monkeypatch):
+    """A carrier that answers 503 for an hour is as good as gone; a record that alone is out of order is not."""
+    now = 1_000.0
+    monkeypatch.setattr("batcher.carrier.wire.elapsed_clock", lambda: now)
+    async with line(tmp_path, lots(1), faults=[Fault(kind="status", status=503)]) as way:
+        way.wire.has_worked = True
+        await way.wire.ask(LIST, POLL)
+        now += 3_601
+        with pytest.raises(CarrierUnavailable, match="503"):
+            await way.wire.ask(LIST, POLL)
+
+
+async def test_one_thing_that_is_forbidden(tmp_path):
+    """403 about one thing is an answer, once anything else was answered; before that it is about us."""
+    faults = [Fault(kind="status", status=403, nth=(1, 3))]
+    async with line(tmp_path, lots(1), faults=faults) as way:
+        with pytest.raises(CarrierRefused, match="403"):
+            await way.wire.get(LIST, POLL, forbidden=True)
+        assert (await way.wire.get(LIST, POLL, forbidden=True))[0] is GetVerdict.OK
+        assert (await way.wire.get(LIST, POLL, forbidden=True))[0] is GetVerdict.REFUSED
 
 
 async def test_holds_out_for_an_hour(tmp_path, monkeypatch):
@@ -84,7 +110,7 @@ async def test_holds_out_for_an_hour(tmp_path, monkeypatch):
     monkeypatch.setattr("batcher.carrier.wire.elapsed_clock", lambda: now)
     async with line(tmp_path, lots(1), base="http://127.0.0.1:1", timeouts=Timeouts(connect=1)) as way:
         Turned.of(way.wire)
-        way.wire._worked = now
+        way.wire.has_worked = True
         for _ in range(20):
             assert isinstance(await way.wire.ask(LIST, POST), NotSent)
         now += 3_599

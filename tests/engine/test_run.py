@@ -480,7 +480,7 @@ def test_nobody_is_asked_twice_and_no_sends_nothing(tmp_path):
             "operations": ["import-tn-checker"],
             "orders": 1,
             "rows": 2,
-            "all_rows": 2,
+            "more_steps": False,
         }
     ]
     assert states(runs(job)[0]) == {"READY": 1}

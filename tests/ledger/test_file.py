@@ -40,7 +40,7 @@ def test_is_private(tmp_path):
 
 def test_pragmas(tmp_path):
     """Every commit is on the disk before it counts, and the file says what it is."""
-    engine = open_file(tmp_path / "ledger.db")
+    engine = open_file(tmp_path / "ledger.db", check=True)
     names = (
         "journal_mode",
         "synchronous",
@@ -60,7 +60,7 @@ def test_pragmas(tmp_path):
 
 def test_a_transaction_locks_at_its_beginning(tmp_path, monkeypatch):
     """BEGIN IMMEDIATE: who reads in order to write does so alone."""
-    engine = open_file(tmp_path / "ledger.db")
+    engine = open_file(tmp_path / "ledger.db", check=True)
     other = sqlite3.connect(tmp_path / "ledger.db", timeout=0)
     with engine.begin(), pytest.raises(sqlite3.OperationalError, match="locked"):
         other.execute("BEGIN IMMEDIATE")
@@ -215,7 +215,7 @@ def test_this_disk_is_local(tmp_path):
 
 def test_tables_have_no_row_per_tn(tmp_path):
     """What a chunk holds is a blob: none of the tables has a column for a TN."""
-    engine = open_file(tmp_path / "ledger.db")
+    engine = open_file(tmp_path / "ledger.db", check=True)
     columns = {
         column["name"]
         for table in sa.inspect(engine).get_table_names()
