@@ -317,6 +317,7 @@ def _load(job: Path, words: Mapping[str, Any]) -> Job:
             loaded = replace(loaded, output_path=Path(words["output"]).resolve())
         return loaded
     settings: dict[str, Any] = dict(_pair(word, "--set") for word in words["constants"])
+    _refuse_secrets(words["operation"], settings)
     settings |= {key: {"column": column} for key, column in (_pair(word, "--column") for word in words["columns"])}
     tables: dict[str, Any] = {
         "input": {"path": str(job)} | ({"tn": words["tn"]} if words["tn"] else {}),
@@ -325,6 +326,17 @@ def _load(job: Path, words: Mapping[str, Any]) -> Job:
         "step": [{"operation": words["operation"], **settings}],
     }
     return job_from(tables, folder=Path.cwd())
+
+
+def _refuse_secrets(operation: str, settings: Mapping[str, Any]) -> None:
+    """What stands on a command line is seen by everybody on the machine."""
+    from batcher import operations as registry
+
+    for key in settings:
+        if operation in registry.names() and key in registry.get(operation).secret:
+            raise InputError(
+                f"--set {key}: a secret does not belong on a command line. Use --column {key}=COLUMN, or a job file."
+            )
 
 
 def _pair(word: str, option: str) -> tuple[str, Any]:

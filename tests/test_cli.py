@@ -671,3 +671,15 @@ def test_an_installed_wheel_brings_its_own_jobs(wheel, tmp_path):
     checked = batcher("check", "jobs/nightly_failover.toml", "--json", cwd=tmp_path, env=env)
     assert checked.returncode == 0
     assert json.loads(checked.stdout)["rows"] == 12_401
+
+
+def test_a_secret_on_the_command_line_is_refused(tmp_path, capsys):
+    """Everybody on the machine can read a command line: no passcode is taken from it, and none is shown."""
+    numbers = tmp_path / "numbers.csv"
+    numbers.write_text("TN\n9195550123\n")
+    with pytest.raises(SystemExit) as stop:
+        main(["check", "--operation", "tn-options", "--set", "port_out_passcode=Ab12cd", str(numbers)])
+    assert stop.value.code == 2
+    told = capsys.readouterr().err
+    assert "--set port_out_passcode: a secret does not belong on a command line" in told
+    assert "Ab12cd" not in told

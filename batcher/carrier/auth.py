@@ -142,6 +142,10 @@ def _value(environ: Mapping[str, str], name: str, notes: list[str]) -> str:
     if direct and path:
         raise InputError(f"Both {name} and {name}_FILE are set: leave one out.")
     text = _read_secret(f"{name}_FILE", path, notes) if path else direct
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{name}: holds bytes that are not UTF-8.") from None
     if _CONTROL.search(text):
         source = f"{name}_FILE: {path}" if path else name
         raise InputError(

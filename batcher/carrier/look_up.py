@@ -25,8 +25,8 @@ _log = structlog.get_logger()
 
 #: A lost order is looked up until this many clean misses stand in a row, over `absence_seconds`.
 CLEAN_MISSES = 3
-#: Nothing clean for so many answers in a row: the chunk is parked.
-_UNCLEAR_ANSWERS = 10
+#: So many answers in a row that cannot be read, or none at all for so long: the chunk is parked.
+_UNCLEAR_ANSWERS, _UNCLEAR_SECONDS = 10, 3600.0
 
 
 class LookUp:
@@ -47,6 +47,7 @@ class LookUp:
         head: Head = await self._record(self._record.ledger.head, number)
         request = self._talk.find.look_up(head.customer_order_id, self._api)
         misses, since, unclear, failures, form = 0, 0.0, 0, 0, 0
+        clear_at = elapsed_clock()
         while True:
             orders, status = await self._orders(request, head.customer_order_id)
             if orders:
@@ -56,15 +57,14 @@ class LookUp:
             if orders is None:
                 # A wire that is down says nothing about the order; answers that cannot be read do not get better.
                 misses, failures, unclear = 0, failures + 1, unclear + bool(status)
-                if unclear >= _UNCLEAR_ANSWERS:
-                    return await self._record(
-                        self._record.ledger.park, number, f"{unclear} look-ups without a clear answer"
-                    )
+                if unclear >= _UNCLEAR_ANSWERS or elapsed_clock() - clear_at > _UNCLEAR_SECONDS:
+                    why = f"{failures} look-ups in a row without a clear answer"
+                    return await self._record(self._record.ledger.park, number, why)
             else:
                 if status != form:
                     misses, form = 0, status
                 since = since if misses else elapsed_clock()
-                misses, failures, unclear = misses + 1, 0, 0
+                misses, failures, unclear, clear_at = misses + 1, 0, 0, elapsed_clock()
             if misses >= CLEAN_MISSES and elapsed_clock() - since >= self._absence():
                 if why := await self._unproven(form):
                     return await self._record(self._record.ledger.park, number, why)

@@ -384,3 +384,9 @@ async def test_a_cancelled_fetch_leaves_the_others_going():
     first.cancel()
     assert await second == "Bearer token-2"
     assert first.cancelled()
+
+
+def test_bytes_that_are_no_text():
+    """A variable that is not UTF-8 is refused by name, not a bug later on."""
+    with pytest.raises(InputError, match=r"BATCHER_PASSWORD: holds bytes that are not UTF-8"):
+        credentials_from({"BATCHER_USERNAME": "me", "BATCHER_PASSWORD": "caf\udce9"})

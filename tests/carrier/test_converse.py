@@ -465,3 +465,27 @@ async def test_a_page_that_was_not_answered_succeeds_for_nobody(tmp_path):
     async with line(tmp_path, [chunk], operation="tn-details", faults=faults) as way:
         await way.run()
         assert way.failed(1) == dict.fromkeys((0, 1), (FAILED, "15607", "Too many."))
+
+
+async def test_an_order_of_another_chunk_settles_nothing(tmp_path):
+    """A person who names the wrong order, or a mixed-up answer: the chunk is parked, its rows are not succeeded."""
+    async with line(tmp_path, lots(2)) as way:
+        await way.conversation.send(1)
+        order_id = way.ledger.head(1).order_id
+        assert order_id is not None
+        way.ledger.doubt(2, way.ledger.intend(2), "reset")
+        way.ledger.found(2, order_id)
+        await way.conversation.follow(2, at_once=True)
+        head = way.ledger.head(2)
+        assert head.state == PARKED
+        assert head.why is not None
+        assert "which is another chunk's" in head.why
+
+
+async def test_a_chunk_that_is_done_is_not_sent(tmp_path):
+    """Whoever comes late to a chunk finds it settled and leaves it alone."""
+    async with line(tmp_path, lots(1, envelope={"site_id": "486"}), operation="import-tn-checker") as way:
+        await way.conversation.send(1)
+        assert way.states() == [SETTLED]
+        await way.conversation.send(1)
+        assert (way.states(), await way.arrivals("POST")) == ([SETTLED], 1)

@@ -124,7 +124,7 @@ async def test_somebody_else_wrote_in_between(tmp_path):
 
 async def test_a_failed_look_back_is_no_contradiction(tmp_path, monkeypatch):
     """When only the reading back failed, it is read again: nothing is known to be wrong."""
-    monkeypatch.setattr("batcher.carrier.ensure.READ_TRIES", 1)
+    monkeypatch.setattr("batcher.carrier.ensure.READ_SECONDS", -1)
     async with ensure(tmp_path, faults=[fault("status", "GET", status=503, nth=(2,))]) as way:
         await way.run()
         assert way.states() == [SETTLED]

@@ -171,11 +171,51 @@ async def test_429_is_no_answer(tmp_path, monkeypatch):
 async def test_nothing_clear(tmp_path, monkeypatch, fault):
     """Answers that say neither yes nor no leave the chunk to a person in the end."""
     monkeypatch.setattr("batcher.carrier.look_up._UNCLEAR_ANSWERS", 2)
+    monkeypatch.setattr("batcher.carrier.look_up._UNCLEAR_SECONDS", 0.1)
     async with line(tmp_path, lots(1), faults=[fault]) as way:
         doubt(way, 1)
         await way.conversation.look_up(1)
         head = way.ledger.head(1)
-        assert (head.state, head.why, head.resends) == (PARKED, "2 look-ups without a clear answer", 0)
+        assert (head.state, head.why, head.resends) == (PARKED, "2 look-ups in a row without a clear answer", 0)
+
+
+async def test_an_outage_of_the_list_parks_nobody(tmp_path, monkeypatch):
+    """A list that is down says nothing about the order: it is asked again until it is back."""
+    monkeypatch.setattr("batcher.carrier.look_up._UNCLEAR_ANSWERS", 2)
+    async with line(tmp_path, lots(1), faults=[lists("status", status=503, nth=(1, 2, 3))]) as way:
+        await way.execute(1)
+        way.ledger.recover(1, repeatable=False)
+        await way.conversation.look_up(1)
+        assert way.states() == [ACCEPTED]
+
+
+async def test_the_list_must_work_when_absence_is_proven(tmp_path):
+    """A list that worked before and is empty for everybody now proves nothing: nobody is sent again."""
+    gone = [lists("status", status=404, nth=tuple(range(2, 200)))]
+    async with line(tmp_path, lots(2), faults=gone) as way:
+        await way.conversation.send(1)
+        await way.conversation.measure(1)
+        await way.execute(2)
+        way.ledger.recover(1, repeatable=False)
+        with anyio.move_on_after(8):
+            await way.conversation.look_up(2)
+        assert way.states()[1] in {UNKNOWN, PARKED}
+        assert (await way.executed())["orders"] == 2
+
+
+async def test_the_lag_of_the_list_outlives_the_attempt(tmp_path):
+    """How late the list is was seen before the crash; the next attempt waits as long, though old orders show at once."""
+    async with line(tmp_path, lots(2), options={"list_lag": 2.0}) as way:
+        await way.conversation.send(1)
+        await way.conversation.measure(1)
+        assert way.ledger.list_lag() >= 2
+        await way.execute(2)
+        account = way.account
+    async with line(tmp_path, None, account=account) as way:
+        await way.run()
+        assert [(head.state, head.resends) for head in way.ledger.heads(1)] == [(SETTLED, 0), (SETTLED, 0)]
+        executed = await way.executed()
+    assert (executed["orders"], executed["doubled_tns"]) == (2, [])
 
 
 @pytest.mark.parametrize("status", [401, 403])

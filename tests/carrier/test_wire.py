@@ -136,7 +136,7 @@ def test_words():
     assert "BATCHER_CLIENT_ID" in str(denied(Answer(401, b"")))
     assert "roles of the credentials" in str(denied(Answer(403, b"")))
     assert "base_url, api and account_id" in str(denied(Answer(404, b"")))
-    assert said(None) == [Issue("error", 0, "", "no readable answer after 8 tries")]
+    assert said(None) == [Issue("error", 0, "", "no readable answer, however often it was asked")]
     assert said(Answer(404, b"")) == [Issue("error", 0, "404", "answered with status 404")]
     assert in_words(Answer(429, b"")) == "status 429"
     assert in_words(NotSent("refused")) == "refused"

@@ -508,7 +508,7 @@ def test_a_full_disk_is_for_later(ledger):
     connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
     connection.close()
     with pytest.raises(
-        StorageFailed, match=r"ledger\.db: the ledger could not be written \(database or disk is full\)"
+        StorageFailed, match=r"ledger\.db: the ledger cannot be read or written \(database or disk is full\)"
     ):
         ledger.add_chunks([lot(1 + 2 * place) for place in range(500)])
     assert ledger.chunks_by_state() == {READY: 1}
