@@ -58,8 +58,8 @@ class LookUp:
                 # A wire that is down says nothing about the order; answers that cannot be read do not get better.
                 misses, failures, unclear = 0, failures + 1, unclear + bool(status)
                 if unclear >= _UNCLEAR_ANSWERS or elapsed_clock() - clear_at > _UNCLEAR_SECONDS:
-                    why = f"{failures} look-ups in a row without a clear answer"
-                    return await self._record(self._record.ledger.park, number, why)
+                    unclear_why = f"{failures} look-ups in a row without a clear answer"
+                    return await self._record(self._record.ledger.park, number, unclear_why)
             else:
                 if status != form:
                     misses, form = 0, status

@@ -60,6 +60,8 @@ def resolve(output: Path, run_id: str | None, number: int, *, order_id: str | No
                     raise InputError(f'--order "{order_id}" is no order id (letters, digits and dashes).')
                 ledger.found(number, order_id)
             elif not_sent:
+                if ledger.run()["retired"] is not None:
+                    raise InputError(f"{folder.run_id} was superseded: nothing of it is sent any more.")
                 ledger.release(number)
             return _evidence(ledger, number)
         finally:
