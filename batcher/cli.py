@@ -6,31 +6,25 @@ Only click and the standard library are imported here at the top: `--help` must 
 from __future__ import annotations
 
 import inspect
-import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
 from batcher import __version__
-from batcher.errors import BatcherError, CarrierRefused, CarrierUnavailable, InputError, Interrupted
+from batcher.errors import BatcherError, InputError, Interrupted
 from batcher.process import keep_private, keep_small
+from batcher.screen import check_text, confirm, print_json, run_text, show, told
+from batcher.way import secrets, way_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
-    from batcher.engine.folder import RunFolder
-    from batcher.engine.identity import Way
     from batcher.engine.job import Job
 
 _Command = TypeVar("_Command", bound=click.Command)
-#: The account of a simulated run that names none.
-_SIMULATED_ACCOUNT = "9900012"
 
 
 class _Group(click.Group):
@@ -107,12 +101,12 @@ def check(job: Path, as_json: bool, **words: Any) -> None:
     from batcher.engine import run as engine
 
     loaded = _load(job, words)
-    way = _way(loaded, simulate=True)
+    way = way_of(loaded, simulate=True)
     summary = engine.check(loaded, way)
     if as_json:
-        _print_json(summary)
+        print_json(summary)
     else:
-        _show(_check_text(summary))
+        show(check_text(summary))
     sys.exit(summary["exit_code"])
 
 
@@ -133,20 +127,21 @@ def run(
     bar = _configure_logs(words)
     from batcher.engine import run as engine
     from batcher.engine.job import seconds_of
+    from batcher.engine.send import Options
 
     loaded = _load(job, words)
     try:
         wait_seconds = None if wait is None else seconds_of(wait)
     except ValueError as error:
         raise InputError(f"--wait: {error}.") from error
-    way = _way(loaded, simulate=simulate)
+    way = way_of(loaded, simulate=simulate)
     ask = not (simulate or yes) and sys.stdin.isatty() and sys.stderr.isatty()
-    options = engine.Options(again=again, stale=stale, wait_seconds=wait_seconds, confirm=_confirm if ask else None)
+    options = Options(again=again, stale=stale, wait_seconds=wait_seconds, confirm=confirm if ask else None)
     summary = engine.run(loaded, way, options, bar)
     if as_json:
-        _print_json(summary)
+        print_json(summary)
     else:
-        _show(_run_text(summary))
+        show(run_text(summary))
     sys.exit(summary["exit_code"])
 
 
@@ -163,7 +158,7 @@ def status(job: Path, output: str | None, as_json: bool) -> None:
     folder = Path(output).resolve() if output else _output_of(job)
     runs = [standing(found, job) for found in run_folders(folder)]
     if as_json:
-        _print_json(runs)
+        print_json(runs)
         return
     if not runs:
         click.echo(f"{folder}: no run yet.\nnext: batcher run {job}")
@@ -171,7 +166,7 @@ def status(job: Path, output: str | None, as_json: bool) -> None:
         chunks = ", ".join(f"{count} {state}" for state, count in entry["chunks"].items()) or "nothing planned"
         click.echo(f"{entry['run']}  {entry['state']}  {entry['rows']:,} rows  chunks: {chunks}")
         for parked in entry["parked"]:
-            _show(f"    chunk {parked['chunk']}: {parked['why']}\n")
+            show(f"    chunk {parked['chunk']}: {parked['why']}\n")
         if entry["next"]:
             click.echo(f"    next: {entry['next']}")
 
@@ -191,9 +186,9 @@ def report(job: Path, run_id: str | None, as_json: bool) -> None:
 
     summary = engine.report(_load(job, {}), run_id)
     if as_json:
-        _print_json(summary)
+        print_json(summary)
     else:
-        _show(_run_text(summary))
+        show(run_text(summary))
 
 
 @_examples("batcher resolve jobs/nightly_failover.toml 3", "batcher resolve jobs/nightly_failover.toml 3 --not-sent")
@@ -209,7 +204,7 @@ def resolve(job: Path, chunk: int, run_id: str | None, order_id: str | None, not
 
     if order_id and not_sent:
         raise InputError("--order and --not-sent contradict each other.")
-    _show(standing.resolve(_output_of(job), run_id, chunk, order_id=order_id, not_sent=not_sent))
+    show(standing.resolve(_output_of(job), run_id, chunk, order_id=order_id, not_sent=not_sent))
     if order_id or not_sent:
         click.echo(f"next: batcher run {job}")
 
@@ -350,59 +345,6 @@ def _output_of(job: Path) -> Path:
     return _load(job, {}).output_path
 
 
-def _way(job: Job, *, simulate: bool) -> Way:
-    """How the carrier is reached; InputError when account or credentials are missing."""
-    import structlog
-
-    from batcher.carrier.auth import (
-        Authorization,
-        Basic,
-        Secret,
-        basic_auth_warning,
-        credentials_from,
-        unknown_variables,
-    )
-    from batcher.carrier.client import check_base_url, default_base_url
-    from batcher.engine.identity import Way
-
-    account_id = job.carrier.account_id or os.environ.get("BATCHER_ACCOUNT_ID")
-    if simulate:
-        return Way(
-            account_id or _SIMULATED_ACCOUNT,
-            "simulator",
-            Authorization(Basic("simulator", Secret("simulator"))),
-            lambda folder: _simulated(folder, job.carrier.api),
-        )
-    if not account_id:
-        raise InputError(f"{job.path or 'command line'}: no account: set [carrier] account_id or BATCHER_ACCOUNT_ID.")
-    warnings = unknown_variables(os.environ)
-    credentials = credentials_from(os.environ, warnings=warnings)
-    if isinstance(credentials, Basic):
-        import datetime as dt
-
-        warnings.append(basic_auth_warning(dt.datetime.now(dt.UTC).date()))
-    for warning in warnings:
-        structlog.get_logger().warning(warning)
-    url = job.carrier.base_url or os.environ.get("BATCHER_BASE_URL") or default_base_url(job.carrier.api)
-    base_url = check_base_url(url, job.carrier.api)
-    return Way(account_id, base_url, Authorization(credentials), lambda _folder: _given(base_url))
-
-
-@asynccontextmanager
-async def _given(base_url: str) -> AsyncGenerator[str]:
-    yield base_url
-
-
-@asynccontextmanager
-async def _simulated(folder: RunFolder, api: str) -> AsyncGenerator[str]:
-    """The built-in simulator; its journal stays in the run folder, so that a killed trial can be resumed."""
-    from batcher.simulator import Account, create_app, serve
-
-    app = create_app(Account(journal=folder.path / "simulator.jsonl"))
-    async with serve(app) as address:
-        yield f"{address}/api/{api}"
-
-
 def _configure_logs(words: Mapping[str, Any]) -> Any:
     """Logs and bar on stderr; gives the bar. Called by every command that works on rows."""
     keep_small()
@@ -412,75 +354,9 @@ def _configure_logs(words: Mapping[str, Any]) -> Any:
     colors = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     level = "debug" if words.get("verbose") else "warning" if words.get("quiet") else "info"
     configure(
-        TqdmStream(sys.stderr), json=words.get("log_format") == "json", level=level, colors=colors, secrets=_secrets()
+        TqdmStream(sys.stderr), json=words.get("log_format") == "json", level=level, colors=colors, secrets=secrets()
     )
     return Bar(sys.stderr)
-
-
-def _secrets() -> list[str]:
-    """What must never be shown: the secrets of this environment, also those that its files hold."""
-    names = ("BATCHER_CLIENT_SECRET", "BATCHER_PASSWORD", "BATCHER_TOKEN")
-    files = [Path(os.environ.get(f"{name}_FILE", "")) for name in names]
-    # Whether a file can be used at all is told where it is needed.
-    readable = [path for path in files if path.is_file() and os.access(path, os.R_OK)]
-    found = [os.environ.get(name, "") for name in names]
-    found += [path.read_bytes().decode(errors="replace").rstrip("\r\n") for path in readable]
-    return [secret for secret in found if secret]
-
-
-def _confirm(waiting: Mapping[str, Any]) -> bool:
-    if not waiting["rows"]:
-        return True
-    click.echo(
-        f"{waiting['job']}: {' + '.join(waiting['operations'])} for {waiting['rows']:,} rows in {waiting['orders']:,} orders\n"
-        f"  to account {waiting['account_id']} at {waiting['base_url']}",
-        err=True,
-    )
-    return click.confirm("Send?", default=False, err=True)
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2))
-
-
-def _show(text: str) -> None:
-    """Lines on stdout; what a carrier or a file says in them cannot write to the terminal."""
-    from batcher.logs import visible
-
-    click.echo("\n".join(map(visible, text.split("\n"))), nl=False)
-
-
-def _run_text(summary: Mapping[str, Any]) -> str:
-    from batcher.engine.summary import summary_text
-
-    if "already_done" in summary:
-        head = f"Already done at {summary['already_done']}; nothing was sent. Use --again to send it again.\n\n"
-    else:
-        head = ""
-    folder = Path(summary["folder"])
-    files = "".join(
-        f"  {path}\n" for path in sorted(folder.iterdir()) if path.suffix in {".csv", ".parquet", ".json", ".txt"}
-    )
-    return f"{head}{summary_text(summary)}\n{files}"
-
-
-def _check_text(summary: Mapping[str, Any]) -> str:
-    total = max(summary["rows"], 1)
-    lines = [f"{summary['input']}: {summary['rows']:,} rows"]
-    for status_name, count in summary["statuses"].items():
-        if count:
-            word = "to be sent" if status_name == "pending" else status_name
-            lines.append(f"  {word:<12} {count:>12,}  {100 * count / total:6.2f} %")
-    lines += [f"    {count:>12,}  {code}" for code, count in summary["codes"].items()]
-    lines.append(
-        f"{' + '.join(summary['operations'])}: {summary['planned_orders']:,} orders"
-        f" for step 1, about {summary['planned_seconds']:,.0f} s at the given rate"
-    )
-    if summary["first_rejects"]:
-        lines.append(f"first rejects (all: {summary['folder']}):")
-        lines += [f'  row {row}: "{cell[:60]}" {code}: {text}' for row, cell, code, text in summary["first_rejects"]]
-    lines.append("nothing was sent")
-    return "\n".join(lines) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -503,7 +379,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         error.show()
         code = InputError.exit_code
     except BatcherError as error:
-        click.echo(_told(error), err=True)
+        click.echo(told(error), err=True)
         code = error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -514,19 +390,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code)
 
 
-def _told(error: BatcherError) -> str:
-    from batcher.logs import Redactor, visible
-
-    lines = Redactor(_secrets()).text(str(error)).split("\n")
-    prefix = {CarrierRefused: "stopped: ", CarrierUnavailable: "stopped: "}.get(type(error), "")
-    return prefix + "\n".join(map(visible, lines))
-
-
 def _log_bug() -> None:
     import structlog
 
     if not structlog.is_configured():
         from batcher.logs import configure
 
-        configure(sys.stderr, json=False, level="info", colors=False, secrets=_secrets())
+        configure(sys.stderr, json=False, level="info", colors=False, secrets=secrets())
     structlog.get_logger().critical("a bug in batcher; the same command goes on where it was", exc_info=True)

@@ -23,21 +23,30 @@ FLOORS = (
     "operations operations.import_tn_checker operations.sippeer_failover operations.tn_details operations.tn_options",
     (
         "engine engine.mistakes engine.job engine.folder engine.identity engine.values engine.duplicates engine.outcome "
-        "engine.judge engine.plan engine.submit engine.words engine.summary engine.report engine.run engine.status"
+        "engine.judge engine.plan engine.submit engine.steps engine.send engine.words engine.summary engine.report engine.run "
+        "engine.status"
     ),
     (
         "process logs progress shipped "
         "simulator.toml simulator.numbers simulator.credentials simulator.options simulator.orders simulator.answers "
         "simulator.tnoptions simulator.sippeers simulator.journal simulator.account simulator.routes simulator.throttle "
         "simulator.faults simulator.app simulator "
-        "cli __main__"
+        "way screen cli __main__"
     ),
 )
 PLACES = {module: (floor, place) for floor, line in enumerate(FLOORS) for place, module in enumerate(line.split())}
 
 #: What may be imported at the top of the modules that `--help` and reading a job wait for, besides ourselves and the
 #: standard library.
-LIGHT = {"cli": {"click"}, "engine.job": {"pydantic"}, "model": set(), "errors": set(), "tn": set()}
+LIGHT = {
+    "cli": {"click"},
+    "screen": {"click"},
+    "way": set(),
+    "engine.job": {"pydantic"},
+    "model": set(),
+    "errors": set(),
+    "tn": set(),
+}
 
 #: library: the only modules, by their beginnings, that may import it
 DOORS = {
@@ -45,7 +54,7 @@ DOORS = {
     "aiohttp.web": ("simulator.",),
     "sqlalchemy": ("ledger.",),
     "tqdm": ("progress",),
-    "click": ("cli",),
+    "click": ("cli", "screen"),
 }
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from batcher.cli import _way
 from batcher.engine.job import Job, read_job
-from batcher.engine.run import Options, run
+from batcher.engine.run import run
+from batcher.engine.send import Options
+from batcher.way import way_of
 
 ROOT = Path(__file__).parent.parent
 JOBS = sorted((ROOT / "jobs").glob("*.toml"))
@@ -51,7 +52,7 @@ def test_a_shipped_job_runs(path, tmp_path):
     job = read_job(path)
     limits = job.limits.model_copy(update={"requests_per_second": 1_000.0})
     job = dataclasses.replace(job, output_path=tmp_path / "out", limits=limits)
-    summary = run(job, _way(job, simulate=True), Options(), Silence())
+    summary = run(job, way_of(job, simulate=True), Options(), Silence())
     assert summary["exit_code"] == 0
     assert {status: count for status, count in summary["statuses"].items() if count} == ENDS[path.stem]
     results = results_of(Path(summary["folder"]), job)

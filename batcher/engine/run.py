@@ -6,23 +6,17 @@ the ledger says where. Nothing is sent before the whole input was read, judged a
 
 from __future__ import annotations
 
-import math
 import os
 import secrets as entropy
 import shutil
-import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import anyio
-import numpy as np
 import structlog
 
-from batcher import operations
 from batcher.carrier.client import Client
-from batcher.carrier.converse import Conversation
 from batcher.carrier.limits import Gate
 from batcher.carrier.wire import Wire
 from batcher.engine.folder import RunFolder, locked, new_run_id, prepare_output, run_folder
@@ -33,49 +27,23 @@ from batcher.engine.identity import (
     newest,
     open_input,
     opened,
-    options_of,
     refuse_elsewhere,
     run_digest,
     run_row,
 )
-from batcher.engine.job import Binding, Job, Step
-from batcher.engine.judge import Secrets, columns_of, take_in
-from batcher.engine.outcome import windows
-from batcher.engine.plan import filler, plan
+from batcher.engine.job import Job, Step
+from batcher.engine.judge import columns_of, take_in
 from batcher.engine.report import write_reports
-from batcher.engine.submit import GRACE_SECONDS, Submission
+from batcher.engine.send import Options, Progress, send_steps, submission_of
+from batcher.engine.steps import kept, plan_step, restored
 from batcher.engine.summary import as_if_sent, exit_code, summarize, summary_text, write_summary
 from batcher.errors import BatcherError, InputError, Interrupted
 from batcher.ledger import ACCEPTED, OPEN_STATES, READY, RETIRED, Ledger
-from batcher.model import Check, Column, Ensure, Order, Read
-from batcher.spool import InputFile, digest_of
+from batcher.model import Check, Ensure, Order, Read
+from batcher.spool import digest_of
 from batcher.table import Source, open_source
 
 _log = structlog.get_logger()
-
-
-class Progress(Protocol):
-    """Somebody who watches."""
-
-    def start(self, title: str, rows: int, done: int) -> None: ...
-
-    def advance(self, rows: int) -> None: ...
-
-    def stop(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the command line says about this one start."""
-
-    #: a new run, even though the newest finished one had the same input and job
-    again: bool = False
-    #: send chunks that are older than limits.max_age
-    stale: bool = False
-    #: how long to wait for open orders; None: until they are done
-    wait_seconds: float | None = None
-    #: asked before the first request of a run goes to the carrier, with what would be sent; False: don't
-    confirm: Callable[[Mapping[str, Any]], bool] | None = None
 
 
 def run(job: Job, way: Way, options: Options, progress: Progress) -> dict[str, Any]:
@@ -161,7 +129,7 @@ def begin(folder: RunFolder, job: Job, way: Way, source: Source, of_job: str, tn
     }
     with opened(folder) as ledger:
         prefix = "".join(entropy.choice("abcdefghijklmnopqrstuvwxyz234567") for _ in range(10))
-        steps = [(step.operation.name, _kept(step)) for step in job.steps]
+        steps = [(step.operation.name, kept(step)) for step in job.steps]
         ledger.create_run(
             folder.run_id, digest=run_digest(source.digest(), of_job), prefix=prefix, facts=facts, steps=steps
         )
@@ -171,31 +139,6 @@ def begin(folder: RunFolder, job: Job, way: Way, source: Source, of_job: str, tn
         _log.info("input read", rows=facts["rows"], cpu_seconds=round(time.process_time() - started, 2))
 
 
-def _kept(step: Step) -> dict[str, Any]:
-    """A step as the ledger keeps it; a secret constant only lives in secret.arrow."""
-    secret = step.operation.secret
-    return {
-        "options": options_of(step),
-        "bindings": [
-            [b.setting, b.column, "" if b.constant and b.setting in secret else b.constant] for b in step.bindings
-        ],
-    }
-
-
-def restored(ledger: Ledger) -> tuple[Step, ...]:
-    """The steps of a run as its ledger keeps them."""
-    steps = []
-    for row in ledger.steps():
-        operation, number = operations.get(row["operation"]), row["number"]
-        kept = [Binding(number, *binding) for binding in row["settings"]["bindings"]]
-        values = {
-            b.setting: Column(b.column) if b.column else b.constant for b in kept if b.setting not in operation.options
-        }
-        settings = operation.settings.model_construct(**values, **row["settings"]["options"])
-        steps.append(Step(number, operation, settings, tuple(kept)))
-    return tuple(steps)
-
-
 def _work(folder: RunFolder, job: Job, way: Way, options: Options, progress: Progress) -> dict[str, Any]:
     """One attempt at a run: plan, send, wait, report."""
     with opened(folder) as ledger:
@@ -203,7 +146,7 @@ def _work(folder: RunFolder, job: Job, way: Way, options: Options, progress: Pro
         _check_files(folder, ledger)
         if not options.stale and (stale := ledger.retire_stale(time.time() - job.limits.max_age)):
             _log.warning("too old to send; --stale sends them all the same", chunks=stale)
-        _plan(steps[0], folder, ledger)
+        plan_step(steps[0], folder, ledger)
         if options.confirm is not None and not options.confirm(_waiting(ledger, way, job)):
             raise Interrupted("Nothing was sent. The same command asks again.")
         attempt = ledger.begin_attempt({"pid": os.getpid()})
@@ -211,7 +154,7 @@ def _work(folder: RunFolder, job: Job, way: Way, options: Options, progress: Pro
         error: Exception | None = None
         wire: dict[str, int] = {"requests": 0, "throttled": 0}
         try:
-            anyio.run(_send_steps, folder, ledger, steps, job, way, options, progress, wire)
+            anyio.run(send_steps, folder, ledger, steps, job, way, options, progress, wire)
         except Exception as stopped:  # ruff: ignore[blind-except] - raised again below, when the reports are written
             error = stopped
         facts = {"pid": os.getpid(), "seconds": time.monotonic() - started, **wire}
@@ -228,18 +171,6 @@ def _check_files(folder: RunFolder, ledger: Ledger) -> None:
             raise InputError(f"{folder.path / name}: was changed or is gone; this run cannot go on. Nothing was sent.")
 
 
-def _plan(step: Step, folder: RunFolder, ledger: Ledger) -> None:
-    """Plan a step, unless its plan is whole already."""
-    if ledger.steps()[step.number - 1]["planned"] is not None:
-        return
-    started = time.process_time()
-    steps = restored(ledger)
-    with InputFile(folder.input) as rows:
-        sizes = np.diff(rows.starts).tolist()
-    chunks = plan(step, Secrets.of(steps), folder, ledger, windows(ledger, folder, sizes))
-    _log.info("planned", step=step.number, chunks=chunks, cpu_seconds=round(time.process_time() - started, 2))
-
-
 def _waiting(ledger: Ledger, way: Way, job: Job) -> dict[str, Any]:
     """What would be sent first: of the first step that is not settled."""
     step = next((row["number"] for row in ledger.steps() if ledger.chunks_by_state(row["number"]).get(READY)), 1)
@@ -252,107 +183,6 @@ def _waiting(ledger: Ledger, way: Way, job: Job) -> dict[str, Any]:
         "rows": ledger.rows_by_state(step).get(READY, 0),
         "more_steps": not _all_planned(ledger),
     }
-
-
-async def _send_steps(
-    folder: RunFolder,
-    ledger: Ledger,
-    steps: Sequence[Step],
-    job: Job,
-    way: Way,
-    options: Options,
-    progress: Progress,
-    count: dict[str, int],
-) -> None:
-    """Send every step in its turn; Interrupted after a signal."""
-    limits = job.limits
-    async with way.open(folder) as base_url, Client(base_url, way.account_id, way.authorization) as client:
-        wire = Wire(client, Gate(limits.requests_per_second))
-        try:
-            for step in steps:
-                _plan(step, folder, ledger)
-                if not await _send_step(step, folder, ledger, job, wire, options, progress):
-                    break
-        finally:
-            count |= {"requests": wire.requests, "throttled": wire.throttled}
-
-
-def _submission(
-    step: Step,
-    folder: RunFolder,
-    ledger: Ledger,
-    job: Job,
-    wire: Wire,
-    progress: Progress,
-    options: Options,
-) -> Submission:
-    conversation = Conversation(
-        step.operation,
-        wire,
-        ledger,
-        api=job.carrier.api,
-        step=step.number,
-        fill=filler(step, Secrets.of(restored(ledger)), folder),
-        absence_seconds=job.limits.absence_seconds,
-    )
-    limits, planned = job.limits, ledger.steps()[step.number - 1]["planned"]
-    return Submission(
-        conversation,
-        rate=limits.requests_per_second,
-        in_flight=limits.in_flight,
-        settled=progress.advance,
-        send_before=math.inf if options.stale or planned is None else planned + limits.max_age,
-        wait_seconds=math.inf if options.wait_seconds is None else options.wait_seconds,
-    )
-
-
-async def _send_step(
-    step: Step, folder: RunFolder, ledger: Ledger, job: Job, wire: Wire, options: Options, progress: Progress
-) -> bool:
-    """Send one step; whether nothing of it is open any more, so that the next may be planned."""
-    states = ledger.chunks_by_state(step.number)
-    if not any(states.get(state) for state in OPEN_STATES):
-        return True
-    submission = _submission(step, folder, ledger, job, wire, progress, options)
-    rows = ledger.rows_by_state(step.number)
-    done = sum(count for state, count in rows.items() if state not in OPEN_STATES)
-    progress.start(f"{step.operation.name}", sum(rows.values()), done)
-    try:
-        interrupted = await _until_signal(submission)
-    finally:
-        progress.stop()
-    if interrupted:
-        raise Interrupted("Stopped by a signal. The same command goes on.")
-    states = ledger.chunks_by_state(step.number)
-    return not any(states.get(state) for state in OPEN_STATES)
-
-
-async def _until_signal(submission: Submission) -> bool:
-    """Run a step; the first signal lets writes under way finish, the second does not. Whether there was one."""
-    signals_seen = 0
-    error: Exception | None = None
-
-    async def watch() -> None:
-        nonlocal signals_seen
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for number in signals:
-                _log.warning("stopping; again stops at once", signal=signal.Signals(number).name)
-                submission.stop(0 if signals_seen else GRACE_SECONDS)
-                signals_seen += 1
-
-    before = signal.getsignal(signal.SIGTERM)
-    async with anyio.create_task_group() as group:
-        group.start_soon(watch)
-        try:
-            await submission.run()
-        except Exception as stopped:  # ruff: ignore[blind-except]
-            error = stopped  # raised outside of the group, so that it is not wrapped into one
-        group.cancel_scope.cancel()
-    # The receiver leaves SIGTERM with its default, which would end the next plan or the reports without a word.
-    signal.signal(signal.SIGTERM, before)
-    if error is not None:
-        raise error
-    return signals_seen > 0
 
 
 def _supersede(folder: RunFolder, job: Job, way: Way, progress: Progress) -> None:
@@ -369,7 +199,7 @@ def _supersede(folder: RunFolder, job: Job, way: Way, progress: Progress) -> Non
             async with way.open(folder) as base_url, Client(base_url, way.account_id, way.authorization) as client:
                 wire = Wire(client, Gate(job.limits.requests_per_second))
                 for step in steps:
-                    await _submission(step, folder, ledger, job, wire, progress, Options()).run(send=False)
+                    await submission_of(step, folder, ledger, job, wire, progress, Options()).run(send=False)
                 count.update(requests=wire.requests, throttled=wire.throttled)
 
         try:
@@ -466,7 +296,7 @@ def check(job: Job, way: Way) -> dict[str, Any]:
         with open_source(job.input_path) as source:
             begin(folder, job, way, source, job_digest(job, way), columns_of(job, source))
         with opened(folder) as ledger:
-            _plan(restored(ledger)[0], folder, ledger)
+            plan_step(restored(ledger)[0], folder, ledger)
             tally = write_reports(
                 ledger, folder, folder.path, job.steps, api=job.carrier.api, file_format=job.output_format
             )

@@ -74,8 +74,8 @@ async def test_a_list_that_is_later_than_the_wait(tmp_path):
             group.start_soon(way.conversation.measure, 1)
             group.start_soon(way.conversation.look_up, 2)
             orders = way.conversation._orders
-            await way.until(lambda: orders is not None and orders._lag > 2)
-            await anyio.sleep(0.2)
+            await way.until(lambda: orders is not None and orders._lag > 0.5)
+            await anyio.sleep(0.5)
             assert way.states() == [ACCEPTED, UNKNOWN]
             group.cancel_scope.cancel()
         await way.run()

@@ -15,6 +15,9 @@ from batcher.engine.folder import RunFolder
 from batcher.engine.identity import Way, opened
 from batcher.engine.job import Job, read_job
 from batcher.engine.judge import columns_of
+from batcher.engine.send import Options as StartOptions
+from batcher.engine.send import Progress
+from batcher.engine.steps import plan_step, restored
 from batcher.errors import Interrupted
 from batcher.ledger import Ledger
 from batcher.simulator import Account, Fault, Options, create_app, serve
@@ -78,9 +81,9 @@ def way_to(
     return Way(account_id, base_url, Authorization(Basic("me", Secret("invented"))), open_way)
 
 
-def start(job: Job, way: Way, progress: engine.Progress | None = None, **options: Any) -> dict[str, Any]:
+def start(job: Job, way: Way, progress: Progress | None = None, **options: Any) -> dict[str, Any]:
     """One start of a job; the object of summary.json."""
-    return engine.run(job, way, engine.Options(**options), progress or Quiet())
+    return engine.run(job, way, StartOptions(**options), progress or Quiet())
 
 
 def read(path: Path) -> list[list[str]]:
@@ -114,5 +117,5 @@ def begun(folder: Path, steps: str, rows: str, *, planned: bool = True) -> Gener
         engine.begin(run_folder, job, way_to(account()), source, "job", columns_of(job, source))
     with opened(run_folder) as ledger:
         if planned:
-            engine._plan(engine.restored(ledger)[0], run_folder, ledger)
+            plan_step(restored(ledger)[0], run_folder, ledger)
         yield run_folder, ledger

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from batcher.carrier.settle import NO_ROW, Settlement, pack_early, split
-from batcher.engine import run as engine
 from batcher.engine.outcome import windows
+from batcher.engine.steps import plan_step, restored
 from batcher.ledger import planned
 from batcher.model import FAILED, STATUSES, UNKNOWN, Issue
 from tests.engine.runs import CHECKER, SMS, begun
@@ -150,7 +150,7 @@ def test_a_row_stands_at_the_step_where_it_stopped(tmp_path):
         ledger.settle(1, "PARTIAL", settlement([1], [(FAILED, "5074")]))
         failed, waits = ("failed", "5074", "o-1", 1), ("pending", "", "", 2)
         assert standing(ledger, folder) == [waits, LEFT[2], failed, LEFT[4], waits, waits]
-        engine._plan(engine.restored(ledger)[1], folder, ledger)
+        plan_step(restored(ledger)[1], folder, ledger)
         _, chunk, _ = ledger.chunk(2)
         assert chunk.rows.tolist() == [1, 5, 6]
         attempt = ledger.intend(2)

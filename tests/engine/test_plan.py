@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from batcher.engine import run as engine
 from batcher.engine.judge import Secrets
 from batcher.engine.outcome import windows
 from batcher.engine.plan import filler, plan
+from batcher.engine.steps import restored
 from tests.engine.runs import CHECKER, FAILOVER, SMS, begun
 
 
@@ -88,7 +88,7 @@ def test_a_plan_that_was_cut_off_is_made_afresh(tmp_path):
     """A process that died while it planned leaves chunks that nobody sends; numbers begin again."""
     rows = table("TN", [str(2012000000 + number) for number in range(12_000)])
     with begun(tmp_path, SMS, rows, planned=False) as (folder, ledger):
-        [step] = engine.restored(ledger)
+        [step] = restored(ledger)
 
         def dies():
             yield from windows(ledger, folder, [4_000, 4_000])
@@ -108,7 +108,7 @@ def test_a_plan_that_was_cut_off_is_made_afresh(tmp_path):
 def test_a_half_written_plan_is_thrown_away(tmp_path):
     """Pieces that were committed before the end do not stay beside the new plan."""
     with begun(tmp_path, SMS, "TN\n2012000001\n2012000002\n", planned=False) as (folder, ledger):
-        [step] = engine.restored(ledger)
+        [step] = restored(ledger)
         plan(step, Secrets.of([step]), folder, ledger, windows(ledger, folder, [2]))
         with ledger._transaction() as db:
             db.exec_driver_sql("UPDATE step SET planned = NULL")
@@ -132,7 +132,7 @@ def test_passcodes_stay_out_of_the_ledger_and_are_put_back(tmp_path):
     )
     rows = "TN,PIN\n2012000001,hush1\n2012000002,hush2\n2012000003,\n2012000004,hush1\n2012000005\n"
     with begun(tmp_path, steps, rows) as (folder, ledger):
-        first, second = engine.restored(ledger)
+        first, second = restored(ledger)
         secrets = Secrets.of([first, second])
         [chunk] = chunks(ledger)
         assert chunk.rows.tolist() == [1, 2, 3, 4]
@@ -154,6 +154,6 @@ def test_passcodes_stay_out_of_the_ledger_and_are_put_back(tmp_path):
 def test_a_step_without_secrets_needs_no_filling(tmp_path):
     """Its chunk is handed back as it is."""
     with begun(tmp_path, SMS, "TN\n2012000001\n") as (folder, ledger):
-        [step] = engine.restored(ledger)
+        [step] = restored(ledger)
         [chunk] = chunks(ledger)
         assert filler(step, Secrets.of([step]), folder)(chunk) is chunk

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from batcher.carrier.settle import Settlement
-from batcher.engine import run as engine
 from batcher.engine.report import write_reports
+from batcher.engine.steps import restored
 from batcher.model import FAILED
 from batcher.simulator import Account, Options
 from tests.engine.runs import CHECKER, SMS, account, begun, read, start, way_to, write_job
@@ -19,7 +19,7 @@ PASSCODE = '[[step]]\noperation = "tn-options"\nport_out_passcode = { column = "
 
 
 def reports(folder, ledger, file_format="csv"):
-    return write_reports(ledger, folder, folder.path, engine.restored(ledger), api="v2", file_format=file_format)
+    return write_reports(ledger, folder, folder.path, restored(ledger), api="v2", file_format=file_format)
 
 
 def test_every_report_has_its_columns_even_when_it_is_empty(tmp_path):

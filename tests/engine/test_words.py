@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from batcher.engine import run as engine
 from batcher.engine.judge import MALFORMED
 from batcher.engine.outcome import windows
+from batcher.engine.steps import restored
 from batcher.engine.words import Reporter
 from batcher.spool import InputFile
 from tests.engine.runs import FAILOVER, begun
@@ -12,7 +12,7 @@ from tests.engine.runs import FAILOVER, begun
 
 def told(folder, ledger, rows):
     """(codes, texts, own warnings) of a run of one batch."""
-    reporter = Reporter(ledger.run()["facts"], engine.restored(ledger), "v2")
+    reporter = Reporter(ledger.run()["facts"], restored(ledger), "v2")
     with InputFile(folder.input) as file:
         frame = file.read(0, [*reporter.columns, MALFORMED])
     [window] = windows(ledger, folder, [rows])

@@ -1,0 +1,153 @@
+"""The steps of a run on their way to the carrier, one after the other, until they are done or a signal comes."""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import anyio
+import structlog
+
+from batcher.carrier.client import Client
+from batcher.carrier.converse import Conversation
+from batcher.carrier.limits import Gate
+from batcher.carrier.wire import Wire
+from batcher.engine.folder import RunFolder
+from batcher.engine.identity import Way
+from batcher.engine.job import Job, Step
+from batcher.engine.judge import Secrets
+from batcher.engine.plan import filler
+from batcher.engine.steps import plan_step, restored
+from batcher.engine.submit import GRACE_SECONDS, Submission
+from batcher.errors import Interrupted
+from batcher.ledger import OPEN_STATES, Ledger
+
+_log = structlog.get_logger()
+
+
+class Progress(Protocol):
+    """Somebody who watches."""
+
+    def start(self, title: str, rows: int, done: int) -> None: ...
+
+    def advance(self, rows: int) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says about this one start."""
+
+    #: a new run, even though the newest finished one had the same input and job
+    again: bool = False
+    #: send chunks that are older than limits.max_age
+    stale: bool = False
+    #: how long to wait for open orders; None: until they are done
+    wait_seconds: float | None = None
+    #: asked before the first request of a run goes to the carrier, with what would be sent; False: don't
+    confirm: Callable[[Mapping[str, Any]], bool] | None = None
+
+
+async def send_steps(
+    folder: RunFolder,
+    ledger: Ledger,
+    steps: Sequence[Step],
+    job: Job,
+    way: Way,
+    options: Options,
+    progress: Progress,
+    count: dict[str, int],
+) -> None:
+    """Send every step in its turn; Interrupted after a signal."""
+    limits = job.limits
+    async with way.open(folder) as base_url, Client(base_url, way.account_id, way.authorization) as client:
+        wire = Wire(client, Gate(limits.requests_per_second))
+        try:
+            for step in steps:
+                plan_step(step, folder, ledger)
+                if not await _send_step(step, folder, ledger, job, wire, options, progress):
+                    break
+        finally:
+            count |= {"requests": wire.requests, "throttled": wire.throttled}
+
+
+def submission_of(
+    step: Step,
+    folder: RunFolder,
+    ledger: Ledger,
+    job: Job,
+    wire: Wire,
+    progress: Progress,
+    options: Options,
+) -> Submission:
+    conversation = Conversation(
+        step.operation,
+        wire,
+        ledger,
+        api=job.carrier.api,
+        step=step.number,
+        fill=filler(step, Secrets.of(restored(ledger)), folder),
+        absence_seconds=job.limits.absence_seconds,
+    )
+    limits, planned = job.limits, ledger.steps()[step.number - 1]["planned"]
+    return Submission(
+        conversation,
+        rate=limits.requests_per_second,
+        in_flight=limits.in_flight,
+        settled=progress.advance,
+        send_before=math.inf if options.stale or planned is None else planned + limits.max_age,
+        wait_seconds=math.inf if options.wait_seconds is None else options.wait_seconds,
+    )
+
+
+async def _send_step(
+    step: Step, folder: RunFolder, ledger: Ledger, job: Job, wire: Wire, options: Options, progress: Progress
+) -> bool:
+    """Send one step; whether nothing of it is open any more, so that the next may be planned."""
+    states = ledger.chunks_by_state(step.number)
+    if not any(states.get(state) for state in OPEN_STATES):
+        return True
+    submission = submission_of(step, folder, ledger, job, wire, progress, options)
+    rows = ledger.rows_by_state(step.number)
+    done = sum(count for state, count in rows.items() if state not in OPEN_STATES)
+    progress.start(f"{step.operation.name}", sum(rows.values()), done)
+    try:
+        interrupted = await _until_signal(submission)
+    finally:
+        progress.stop()
+    if interrupted:
+        raise Interrupted("Stopped by a signal. The same command goes on.")
+    states = ledger.chunks_by_state(step.number)
+    return not any(states.get(state) for state in OPEN_STATES)
+
+
+async def _until_signal(submission: Submission) -> bool:
+    """Run a step; the first signal lets writes under way finish, the second does not. Whether there was one."""
+    signals_seen = 0
+    error: Exception | None = None
+
+    async def watch() -> None:
+        nonlocal signals_seen
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for number in signals:
+                _log.warning("stopping; again stops at once", signal=signal.Signals(number).name)
+                submission.stop(0 if signals_seen else GRACE_SECONDS)
+                signals_seen += 1
+
+    before = signal.getsignal(signal.SIGTERM)
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch)
+        try:
+            await submission.run()
+        except Exception as stopped:  # ruff: ignore[blind-except]
+            error = stopped  # raised outside of the group, so that it is not wrapped into one
+        group.cancel_scope.cancel()
+    # The receiver leaves SIGTERM with its default, which would end the next plan or the reports without a word.
+    signal.signal(signal.SIGTERM, before)
+    if error is not None:
+        raise error
+    return signals_seen > 0
