@@ -14,10 +14,11 @@ from batcher.way import secrets
 
 
 def confirm(waiting: Mapping[str, Any]) -> bool:
-    if not waiting["rows"]:
+    if not waiting["rows"] and not waiting["more_steps"]:
         return True
+    more = ", and the rows of later steps" if waiting["more_steps"] else ""
     click.echo(
-        f"{waiting['job']}: {' + '.join(waiting['operations'])} for {waiting['rows']:,} rows in {waiting['orders']:,} orders\n"
+        f"{waiting['job']}: {' + '.join(waiting['operations'])} for {waiting['rows']:,} rows in {waiting['orders']:,} orders{more}\n"
         f"  to account {waiting['account_id']} at {waiting['base_url']}",
         err=True,
     )

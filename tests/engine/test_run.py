@@ -230,11 +230,14 @@ def test_a_stopped_run_is_resumed_without_its_input(tmp_path):
 
 
 def test_open_orders_are_waited_for_no_longer_than_asked(tmp_path):
-    """--wait leaves an open order in the ledger and ends with 4; the next start takes it up, and sends nothing."""
+    """--wait leaves an open order in the ledger and ends with 4; the next start takes it up, and sends nothing.
+
+    It is about open orders: everything is sent first, however short it is.
+    """
     simulated = account(settle={"seconds": 1_000})
     way = way_to(simulated)
     job = write_job(tmp_path, SMS, A)
-    summary = start(job, way, wait_seconds=0.7)
+    summary = start(job, way, wait_seconds=0)
     assert fates(summary) == [("unknown", "ACCEPTED")] * 2
     assert summary["exit_code"] == 4
     simulated.options = simulated.options.model_copy(update={"settle": "at once"})
@@ -362,6 +365,19 @@ def test_unsent_rows_grow_stale(tmp_path):
     assert summary["exit_code"] == 4
     sent = start(replace(job, output_path=stopped), way, stale=True)
     assert fates(sent) == [("succeeded", "")] * 2
+
+
+def test_what_grew_stale_can_be_sent_after_all(tmp_path):
+    """A run that ended with stale rows is taken up again with --stale: they are sent, and nothing else."""
+    simulated = account()
+    way = way_to(simulated)
+    old = '[limits]\nrequests_per_second = 500\nmax_age = "0s"\n'
+    job = write_job(tmp_path, CHECKER, A, limits=old)
+    assert start(job, way)["exit_code"] == 4
+    sent = start(job, way, stale=True)
+    assert fates(sent) == [("succeeded", "")] * 2
+    assert len(runs(job)) == 1
+    assert start(job, way, stale=True)["already_done"]
 
 
 def test_the_second_step_takes_what_the_first_succeeded_on(tmp_path):
