@@ -55,7 +55,7 @@ class Wire:
     has_worked: bool = False
     #: without any success for so long there is no use in going on; the second is for what never worked
     patience_seconds: float = 3600.0
-    first_patience_seconds: float = 120.0
+    first_patience_seconds: float = 60.0
 
     async def ask(self, request: Request, rank: int) -> Answer | NotSent | OutcomeUnknown:
         """Send one request through the gate; faults of the wire come back as values.

@@ -69,13 +69,13 @@ async def test_a_get_that_is_not_allowed(tmp_path, status):
 
 
 async def test_gives_up_at_the_start(tmp_path, monkeypatch):
-    """When nothing ever worked, two minutes of refused connections end the run for now."""
+    """When nothing ever worked, a minute of refused connections ends the run for now."""
     now = 1_000.0
     monkeypatch.setattr("batcher.carrier.wire.elapsed_clock", lambda: now)
     async with line(tmp_path, lots(1), base="http://127.0.0.1:1") as way:
         Turned.of(way.wire)
         assert isinstance(await way.wire.ask(LIST, POST), NotSent)
-        now += 120
+        now += 60
         assert isinstance(await way.wire.ask(LIST, POST), NotSent)
         now += 1
         with pytest.raises(CarrierUnavailable, match="the same command goes on"):
