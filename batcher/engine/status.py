@@ -10,14 +10,14 @@ from typing import Any
 
 from batcher.engine.folder import RunFolder, locked, run_folder
 from batcher.errors import InputError
-from batcher.ledger import ACCEPTED, OPEN_STATES, PARKED, READY, UNKNOWN, Ledger
+from batcher.ledger import ACCEPTED, OPEN_STATES, PARKED, READY, UNKNOWN, Ledger, Readings
 
 _ORDER_ID = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 
 
 def standing(folder: RunFolder, job: Path) -> dict[str, Any]:
     """One run: its state, its chunks by state, what is parked, and the next command."""
-    ledger = Ledger(folder.ledger, check=False)
+    ledger = Readings(folder.ledger)
     try:
         row, chunks = ledger.run(), ledger.chunks_by_state()
         parked = [ledger.head(number) for step in ledger.steps() for number in ledger.numbers(step["number"], PARKED)]

@@ -4,6 +4,7 @@ The only package that imports SQLAlchemy.
 """
 
 from batcher.ledger.file import APPLICATION_ID, VERSION, refuse_network
+from batcher.ledger.readings import Readings
 from batcher.ledger.record import MAX_RESENDS, Ledger
 from batcher.ledger.rows import Head, Planned, planned
 from batcher.ledger.tables import (
@@ -34,6 +35,7 @@ __all__ = [
     "Head",
     "Ledger",
     "Planned",
+    "Readings",
     "planned",
     "refuse_network",
 ]

@@ -1,0 +1,169 @@
+"""What is read of a ledger: the run, its steps and chunks, what happened to them. Nobody is kept from writing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from batcher.errors import InputError, StorageFailed
+from batcher.ledger.file import open_file
+from batcher.ledger.rows import Head, chunk_of, head_of
+from batcher.ledger.tables import ACCEPTED, ATTEMPT, CHUNK, CHUNK_ISSUES, CHUNK_ROWS, EVENT, RUN, SETTLED, STEP
+from batcher.model import Chunk
+
+_LOAD = (
+    sa.select(CHUNK, CHUNK_ROWS.c.rows.label("packed"), CHUNK_ROWS.c.before)
+    .join(CHUNK_ROWS, CHUNK_ROWS.c.chunk == CHUNK.c.number)
+    .where(CHUNK.c.number == sa.bindparam("_number"))
+)
+_PAGE = (
+    sa.select(CHUNK.c.number)
+    .where(
+        CHUNK.c.step == sa.bindparam("step"),
+        CHUNK.c.state == sa.bindparam("state"),
+        CHUNK.c.number > sa.bindparam("after"),
+    )
+    .order_by(CHUNK.c.number)
+    .limit(sa.bindparam("most"))
+)
+
+
+class Readings:
+    """A ledger to look at. Not thread-safe by itself: one call at a time."""
+
+    def __init__(self, path: Path, *, check: bool = False) -> None:
+        """Open or create the file; what it may not be, `open_file` refuses. Without `check`, only to look at it."""
+        self.path = path
+        self._engine = open_file(path, check=check)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def _reading(self) -> Generator[sa.Connection]:
+        """A transaction that keeps nobody from writing."""
+        with self._trouble(), self._engine.connect() as connection:
+            db = connection.execution_options(reads=True)
+            with db.begin():
+                yield db
+
+    @contextmanager
+    def _trouble(self) -> Generator[None]:
+        try:
+            yield
+        except (sa.exc.IntegrityError, sa.exc.ProgrammingError):
+            raise  # a bug of ours, not of the disk
+        except sa.exc.DatabaseError as error:
+            raise StorageFailed(f"{self.path}: the ledger cannot be read or written ({error.orig}).") from error
+        except ValueError as error:
+            raise StorageFailed(f"{self.path}: the ledger is damaged ({error}).") from error
+
+    def run(self) -> dict[str, Any]:
+        """The run's row; `facts` decoded. Of a run that was killed before it was written down: one not judged."""
+        with self._reading() as db:
+            row = db.execute(sa.select(RUN)).mappings().first()
+        if row is None:
+            return {**dict.fromkeys(RUN.c.keys()), "id": self.path.parent.name, "judged": 0, "facts": {}}
+        return {**row, "facts": json.loads(row["facts"])}
+
+    def attempts(self) -> list[dict[str, Any]]:
+        with self._reading() as db:
+            rows = db.execute(sa.select(ATTEMPT).order_by(ATTEMPT.c.number)).mappings().all()
+        return [{**row, "facts": json.loads(row["facts"])} for row in rows]
+
+    def steps(self) -> list[dict[str, Any]]:
+        """number, operation, settings (decoded) and planned (epoch seconds or None) of each step."""
+        with self._reading() as db:
+            rows = db.execute(sa.select(STEP).order_by(STEP.c.number)).mappings().all()
+        return [{**row, "settings": json.loads(row["settings"])} for row in rows]
+
+    def list_lag(self) -> float:
+        """The longest lag of the list that was seen in this run, in seconds."""
+        with self._reading() as db:
+            lags = db.scalars(sa.select(EVENT.c.detail).where(EVENT.c.what == "list lag"))
+            return max(map(json.loads, lags), default=0.0)
+
+    def numbers(self, step: int, state: str, *, after: int = 0, most: int = 1_000_000) -> list[int]:
+        """Chunk numbers of a step in a state, ascending."""
+        with self._reading() as db:
+            return list(db.scalars(_PAGE, {"step": step, "state": state, "after": after, "most": most}))
+
+    def head(self, number: int) -> Head:
+        """InputError when there is no such chunk."""
+        with self._reading() as db:
+            row = db.execute(sa.select(CHUNK).where(CHUNK.c.number == number)).mappings().first()
+        if row is None:
+            raise InputError(f"There is no chunk {number} in {self.path}.")
+        return head_of(row)
+
+    def heads(self, step: int) -> Iterator[Head]:
+        """All chunks of a step, by first row and number, a page at a time."""
+        place = (-1, -1)
+        where = sa.tuple_(CHUNK.c.first_row, CHUNK.c.number) > sa.tuple_(sa.bindparam("row"), sa.bindparam("number"))
+        page = (
+            sa.select(CHUNK).where(CHUNK.c.step == step, where).order_by(CHUNK.c.first_row, CHUNK.c.number).limit(512)
+        )
+        while True:
+            with self._reading() as db:
+                rows = db.execute(page, {"row": place[0], "number": place[1]}).mappings().all()
+            if not rows:
+                return
+            yield from map(head_of, rows)
+            place = (rows[-1]["first_row"], rows[-1]["number"])
+
+    def chunk(self, number: int) -> tuple[Head, Chunk, bytes | None]:
+        """Head, rows and values (secrets left out), and the record that was read before a write."""
+        with self._reading() as db:
+            row = db.execute(_LOAD, {"_number": number}).mappings().one()
+            return head_of(row), chunk_of(row), row["before"]
+
+    def issues(self, number: int) -> bytes | None:
+        with self._reading() as db:
+            return db.scalar(sa.select(CHUNK_ISSUES.c.issues).where(CHUNK_ISSUES.c.chunk == number))
+
+    def chunks_by_state(self, step: int | None = None) -> dict[str, int]:
+        """How many chunks are in each state."""
+        query = sa.select(CHUNK.c.state, sa.func.count()).group_by(CHUNK.c.state)
+        if step is not None:
+            query = query.where(CHUNK.c.step == step)
+        with self._reading() as db:
+            return {state: int(count) for state, count in db.execute(query)}
+
+    def rows_by_state(self, step: int) -> dict[str, int]:
+        """How many rows the chunks of a step hold in each state."""
+        query = sa.select(CHUNK.c.state, sa.func.sum(CHUNK.c.rows)).where(CHUNK.c.step == step).group_by(CHUNK.c.state)
+        with self._reading() as db:
+            return {state: int(count) for state, count in db.execute(query)}
+
+    def orders_by_status(self) -> dict[str, int]:
+        """How many orders the carrier made, by its own word."""
+        query = sa.select(CHUNK.c.status, sa.func.count()).where(CHUNK.c.order_id.isnot(None)).group_by(CHUNK.c.status)
+        with self._reading() as db:
+            return {status or "": count for status, count in db.execute(query)}
+
+    def known_order(self, step: int) -> tuple[str, str] | None:
+        """(CustomerOrderId, order id) of some order of this step that the carrier confirmed."""
+        query = sa.select(CHUNK.c.customer_order_id, CHUNK.c.order_id).where(
+            CHUNK.c.step == step, CHUNK.c.order_id.isnot(None), CHUNK.c.state.in_((ACCEPTED, SETTLED))
+        )
+        with self._reading() as db:
+            row = db.execute(query.limit(1)).first()
+        return None if row is None else (row[0], row[1])
+
+    def events(self, number: int) -> list[dict[str, Any]]:
+        """What happened to a chunk, oldest first."""
+        query = sa.select(EVENT.c.at, EVENT.c.what, EVENT.c.detail).where(EVENT.c.chunk == number).order_by(EVENT.c.id)
+        with self._reading() as db:
+            return [dict(row) for row in db.execute(query).mappings()]
+
+    def doubles(self) -> list[tuple[int, list[str]]]:
+        """Chunks for which a look-up found more than one order: (number, order ids)."""
+        query = sa.select(EVENT.c.chunk, EVENT.c.detail).where(EVENT.c.what == "found").order_by(EVENT.c.id)
+        with self._reading() as db:
+            found = [(chunk, json.loads(detail)) for chunk, detail in db.execute(query)]
+        return [(chunk, [detail["order_id"], *detail["others"]]) for chunk, detail in found if detail["others"]]
