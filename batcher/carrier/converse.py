@@ -8,6 +8,7 @@ what in `ledger`; how many chunks are under way at once is the engine's business
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import random
@@ -23,7 +24,7 @@ from batcher.carrier.look_up import LookUp
 from batcher.carrier.recorder import Recorder
 from batcher.carrier.retry import GetVerdict, Verdict, backoff_seconds, judge_post, poll_seconds
 from batcher.carrier.settle import named_positions, pack_early, refuse, settle, settle_answer, split, unpack_early
-from batcher.carrier.wire import READ_SECONDS, Wire, denied, elapsed_clock, in_words, said
+from batcher.carrier.wire import FORBIDDEN_IN_A_ROW, READ_SECONDS, Wire, denied, elapsed_clock, in_words, said
 from batcher.carrier.xml import refusal
 from batcher.errors import BatcherError, NotSent, OutcomeUnknown, ProtocolError
 from batcher.ledger import READY, SENDING, Head, Ledger, Planned, planned
@@ -62,6 +63,9 @@ class Conversation:
         #: scopes of the writes under way, and when they have to end
         self._sending: set[anyio.CancelScope] = set()
         self._deadline = float("inf")
+        self._unreadable: Counter[int] = Counter()
+        #: this operation's questions were answered before; 403s in a row since
+        self._read_before, self._forbidden = False, 0
         #: an answer is the largest thing in memory: few are asked for, read and settled at the same time
         self._polls = anyio.CapacityLimiter(_POLLS_AT_ONCE)
         #: this path took an order before: a later 403 or 404 says nothing about the configuration
@@ -95,7 +99,7 @@ class Conversation:
             await self._read(chunk, talk)
         else:
             assert isinstance(talk, Order | Check)
-            await self._post(chunk, talk, resent=head.resends > 0)
+            await self._post(chunk, talk, resent=head.doubted)
 
     async def look_up(self, number: int) -> None:
         """Resolve an UNKNOWN chunk."""
@@ -191,7 +195,7 @@ class Conversation:
             await self.record.keep(self.ledger.unsend, number, attempt, in_words(outcome))
             assert answer is not None
             raise denied(answer)
-        elif is_check and answer is not None and answer.status < 500 and attempt >= _UNREADABLE_CHECKS:
+        elif is_check and self._is_unreadable(number, answer):
             await self._refused(chunk, attempt, [Issue("error", 0, "", f"{in_words(outcome)}, which cannot be read")])
         elif is_check:
             # Harmless to repeat: nothing is in doubt.
@@ -200,6 +204,13 @@ class Conversation:
             await self.record.keep(self.ledger.doubt, number, attempt, in_words(outcome))
             log.warning("in doubt", why=in_words(outcome))
         return verdict
+
+    def _is_unreadable(self, number: int, answer: Answer | None) -> bool:
+        """Whether a check has come back unreadable too often; what passes (408, 5xx, no answer) does not count."""
+        if answer is None or answer.status == 408 or answer.status >= 500:
+            return False
+        self._unreadable[number] += 1
+        return self._unreadable[number] >= _UNREADABLE_CHECKS
 
     async def _refused(self, chunk: Chunk, attempt: int, issues: Sequence[Issue]) -> None:
         """Nothing was created. Rows that are named fail; the others go out again as a chunk of their own."""
@@ -257,7 +268,7 @@ class Conversation:
             at_once, polls = False, polls + 1
             async with self._polls:
                 head: Head = await self.record(self.ledger.head, number)
-                reading = await self.poll(head)
+                reading = await self.poll(head, tries=1)
                 if reading is not None:
                     missing_since = None
                     if not await self.is_ours(head, reading):
@@ -288,6 +299,14 @@ class Conversation:
             _log.warning("unreadable order", chunk=head.number, order_id=head.order_id, why=str(error))
             return None
 
+    async def ask_once(self, number: int) -> None:
+        """Take what an open order says now, and leave it open when it is."""
+        async with self._polls:
+            head: Head = await self.record(self.ledger.head, number)
+            reading = await self.poll(head, tries=1)
+            if reading is not None and await self.is_ours(head, reading) and reading.settled:
+                await self.settle(number, reading)
+
     async def is_ours(self, head: Head, reading: Reading) -> bool:
         """Whether a poll shows the order of this chunk; a chunk with another's order is parked, never settled by it."""
         pairs = ((reading.order_id, head.order_id), (reading.customer_order_id, head.customer_order_id))
@@ -315,7 +334,10 @@ class Conversation:
         issues: list[Issue] = []
         products: list[Product] = []
         for place, request in enumerate(requests):
-            _, answer = await self.wire.get(request, POST, seconds=READ_SECONDS, forbidden=True)
+            forgiving = self._read_before and self._forbidden < FORBIDDEN_IN_A_ROW
+            verdict, answer = await self.wire.get(request, POST, seconds=READ_SECONDS, forbidden=forgiving)
+            self._forbidden = self._forbidden + 1 if answer is not None and answer.status == 403 else 0
+            self._read_before = self._read_before or verdict is GetVerdict.OK
             asked = int(chunk.tns[place]) if single else 0
             try:
                 reading = talk.read(answer) if answer else Reading(issues=said(None))

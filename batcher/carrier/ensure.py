@@ -15,7 +15,7 @@ from batcher.carrier.limits import LOOK_UP, POLL, POST
 from batcher.carrier.recorder import Recorder
 from batcher.carrier.retry import GetVerdict, Verdict, judge_post
 from batcher.carrier.settle import uniform
-from batcher.carrier.wire import READ_SECONDS, Wire, denied, elapsed_clock, in_words, said
+from batcher.carrier.wire import FORBIDDEN_IN_A_ROW, READ_SECONDS, Wire, denied, elapsed_clock, in_words, said
 from batcher.carrier.xml import refusal
 from batcher.errors import NotSent, OutcomeUnknown, ProtocolError
 from batcher.ledger import READY, SENDING, UNKNOWN
@@ -24,7 +24,7 @@ from batcher.model import FAILED, SKIPPED, Answer, Chunk, Ensure, Issue, Request
 _log = structlog.get_logger()
 
 _NOT_AS_WANTED = "it was written, but reads back as something else"
-#: A record that was read longer ago is read again before it is written.
+#: A record that was read longer ago is read again before it is written: somebody may have changed it.
 _FRESH_SECONDS = 5.0
 #: Sends a write whose intent is committed: (request, chunk number, attempt).
 Write = Callable[[Request, int, int], Awaitable[Answer | NotSent | OutcomeUnknown]]
@@ -47,38 +47,49 @@ class Ensuring:
         self._talk, self._wire, self._record, self._write, self._api = talk, wire, record, write, api
         self._fill, self._absence_seconds = fill, absence_seconds
         self._accepted_before = False
+        self._read_before, self._forbidden = False, 0
 
     async def send(self, chunk: Chunk) -> None:
         """Get the record, write it whole with one element changed, read it back."""
         number = chunk.number
-        read_at = elapsed_clock()
-        verdict, answer = await self._wire.get(
-            self._talk.get(chunk, self._api), POST, seconds=READ_SECONDS, forbidden=True
-        )
-        try:
-            request = self._talk.decide(answer, chunk, self._api) if verdict is GetVerdict.OK and answer else None
-            unread = [] if verdict is GetVerdict.OK else said(answer)
-        except ProtocolError as error:
-            request, unread = None, [Issue("error", 0, "", f"its record could not be read: {error}")]
-        if request is None or answer is None:
-            settlement = (
-                uniform(chunk, FAILED, unread[0].code, unread[0].text)
-                if unread
-                else uniform(chunk, SKIPPED, "UNCHANGED", "it is so already")
+        while True:
+            # A write goes before the others' questions, so that its record is fresh when its turn comes.
+            verdict, answer = await self._wire.get(
+                self._talk.get(chunk, self._api), POLL, seconds=READ_SECONDS, forbidden=self._forgiving()
             )
-            await self._record(self._record.ledger.settle, number, None, settlement.packed(), was=READY)
-            return None
-        await self._wire.gate.take(POST)
-        if elapsed_clock() - read_at > _FRESH_SECONDS:
-            # Somebody may have changed the record meanwhile, and a PUT writes all of it.
-            return await self.send(chunk)
+            read_at = elapsed_clock()
+            self._note_access(verdict, answer)
+            try:
+                request = self._talk.decide(answer, chunk, self._api) if verdict is GetVerdict.OK and answer else None
+                unread = [] if verdict is GetVerdict.OK else said(answer)
+            except ProtocolError as error:
+                request, unread = None, [Issue("error", 0, "", f"its record could not be read: {error}")]
+            if request is None or answer is None:
+                settlement = (
+                    uniform(chunk, FAILED, unread[0].code, unread[0].text)
+                    if unread
+                    else uniform(chunk, SKIPPED, "UNCHANGED", "it is so already")
+                )
+                await self._record(self._record.ledger.settle, number, None, settlement.packed(), was=READY)
+                return
+            await self._wire.gate.take(POST)
+            if elapsed_clock() - read_at <= _FRESH_SECONDS:
+                break
         with anyio.CancelScope(shield=True):
             attempt = await self._record(self._record.ledger.intend, number, answer.body)
             outcome = await self._write(request, number, attempt)
             written = await self._note_put(chunk, attempt, outcome)
         if written:
             await self._confirm(chunk, attempt)
-        return None
+
+    def _forgiving(self) -> bool:
+        """A 403 is about one record when others could be read; several in a row are about us."""
+        return self._read_before and self._forbidden < FORBIDDEN_IN_A_ROW
+
+    def _note_access(self, verdict: GetVerdict, answer: Answer | None) -> None:
+        is_forbidden = answer is not None and answer.status == 403
+        self._forbidden = self._forbidden + 1 if is_forbidden else 0
+        self._read_before = self._read_before or verdict is GetVerdict.OK
 
     async def _note_put(self, chunk: Chunk, attempt: int, outcome: Answer | NotSent | OutcomeUnknown) -> bool:
         """Record what became of a PUT; True when it was answered with success."""

@@ -151,15 +151,17 @@ class LookUp:
 
     async def _finds(self, customer_order_id: str, order_id: str) -> bool:
         """Whether the list shows a known order in the end; how late it was is remembered."""
-        started = elapsed_clock()
+        missing_since: float | None = None
         request = self._talk.find.look_up(customer_order_id, self._api)
         for tries in range(_UNCLEAR_ANSWERS):
             orders, _ = await self._orders(request, customer_order_id)
-            is_there = bool(orders and order_id in orders)
-            if (waited := elapsed_clock() - started) > self._lag:
+            now = elapsed_clock()
+            if orders is not None and missing_since is None:
+                missing_since = now  # an outage is no lag: it counts from the first clear answer
+            if missing_since is not None and (waited := now - missing_since) > self._lag:
                 self._lag = waited
                 await self._record(self._record.ledger.note_lag, waited)
-            if is_there:
+            if orders and order_id in orders:
                 return True
             await anyio.sleep(backoff_seconds(tries + 1, random))
         return False

@@ -27,6 +27,8 @@ _log = structlog.get_logger()
 READ_TRIES = 8
 #: A record that cannot be read for so long fails its row, while others can be read.
 READ_SECONDS = 3600.0
+#: So many 403s in a row are about us, not about single records.
+FORBIDDEN_IN_A_ROW = 3
 #: So many 429s in a row mean that the carrier limits us without end.
 _THROTTLES_IN_A_ROW = 200
 
@@ -103,17 +105,16 @@ class Wire:
     ) -> tuple[GetVerdict, Answer | None]:
         """Ask until there is an answer worth reading, or `tries` failed, or `seconds` have gone by without one.
 
-        Raises CarrierRefused on 401 and 403; with `forbidden`, a 403 is about this one thing once anything else worked.
+        Raises CarrierRefused on 401 and 403; with `forbidden`, a 403 is an answer about this one thing.
         """
         failures, started = 0, elapsed_clock()
         while True:
-            worked = self.has_worked
             outcome = await self.ask(request, rank)
             answer = outcome if isinstance(outcome, Answer) else None
             readable = answer is not None and 400 <= answer.status < 500 and bool(refusal(answer))
             verdict = judge_get(outcome, readable_errors=readable)
             if verdict is GetVerdict.DENIED:
-                if forbidden and worked and answer is not None and answer.status == 403:
+                if forbidden and answer is not None and answer.status == 403:
                     return GetVerdict.REFUSED, answer
                 raise denied(answer)
             if verdict in {GetVerdict.OK, GetVerdict.MISSING, GetVerdict.REFUSED}:

@@ -19,7 +19,7 @@ import structlog
 from batcher.carrier.client import Client
 from batcher.carrier.limits import Gate
 from batcher.carrier.wire import Wire
-from batcher.engine.folder import RunFolder, locked, new_run_id, prepare_output, run_folder
+from batcher.engine.folder import RunFolder, locked, new_run_id, prepare_output, run_folder, run_folders
 from batcher.engine.identity import (
     Way,
     already_done,
@@ -38,7 +38,7 @@ from batcher.engine.send import Options, Progress, send_steps, submission_of
 from batcher.engine.steps import kept, plan_step, restored
 from batcher.engine.summary import as_if_sent, exit_code, summarize, summary_text, write_summary
 from batcher.errors import BatcherError, InputError, Interrupted
-from batcher.ledger import ACCEPTED, OPEN_STATES, READY, RETIRED, Ledger
+from batcher.ledger import OPEN_STATES, READY, RETIRED, Ledger
 from batcher.model import Check, Ensure, Order, Read
 from batcher.spool import digest_of
 from batcher.table import Source, open_source
@@ -108,6 +108,9 @@ def _create(job: Job, way: Way, source: Source, of_job: str) -> RunFolder:
     folder = RunFolder(job.output_path / new_run_id(job.output_path, digest))
     # One that is there without a ledger was left by a process that was killed right here.
     folder.path.mkdir(mode=0o700, exist_ok=True)
+    # Every older run is finished or retired by now: none of it is sent any more.
+    for older in run_folders(job.output_path):
+        older.secret.unlink(missing_ok=True)
     try:
         begin(folder, job, way, source, of_job, tn_column)
     except BatcherError:
@@ -144,6 +147,8 @@ def _work(folder: RunFolder, job: Job, way: Way, options: Options, progress: Pro
     with opened(folder) as ledger:
         steps = restored(ledger)
         _check_files(folder, ledger)
+        if options.stale:
+            ledger.revive_stale()
         if not options.stale and (stale := ledger.retire_stale(time.time() - job.limits.max_age)):
             _log.warning("too old to send; --stale sends them all the same", chunks=stale)
         plan_step(steps[0], folder, ledger)
@@ -235,26 +240,27 @@ def _close(
     summary = summarize(folder, ledger, tally, code)
     write_summary(folder.path, summary, summary_text(summary))
     _point_latest(folder)
-    if error is None and not _may_send(ledger):
-        folder.secret.unlink(missing_ok=True)
     if not is_open and error is None:
         ledger.finish(code)
+    if error is None and not _may_send(ledger):
+        folder.secret.unlink(missing_ok=True)
     return summary
 
 
 def _may_send(ledger: Ledger) -> bool:
-    """Whether any chunk of the run may still have to be sent: what is stale with --stale, of a retired run none."""
+    """Whether any chunk of the run may still have to be sent: an open order too, should it prove not to be ours.
+
+    What is stale is sent with --stale, of a retired run nothing.
+    """
     if ledger.run()["retired"] is not None:
         return False
-    return not _all_planned(ledger) or any(ledger.chunks_by_state().get(state) for state in (*_SENDABLE, RETIRED))
+    return not _all_planned(ledger) or any(ledger.chunks_by_state().get(state) for state in (*OPEN_STATES, RETIRED))
 
 
 def _all_planned(ledger: Ledger) -> bool:
     return all(step["planned"] is not None for step in ledger.steps()) or ledger.run()["retired"] is not None
 
 
-#: States from which a chunk can be sent once more.
-_SENDABLE = tuple(state for state in OPEN_STATES if state != ACCEPTED)
 #: An order is posted and polled, a record is got, put and read back.
 _REQUESTS_PER_CHUNK: dict[type, int] = {Order: 2, Check: 1, Ensure: 3, Read: 1}
 

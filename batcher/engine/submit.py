@@ -57,7 +57,7 @@ class Submission:
         self._under_way: set[int] = set()
         self._changed = anyio.Event()
         self._error: Exception | None = None
-        #: chunks on their way to be sent
+        #: chunks that are not known to be at the carrier: on their way, or looked for
         self._unsent: set[int] = set()
         self._measured = False
         self._deadline = math.inf
@@ -88,7 +88,8 @@ class Submission:
         """Doubtful chunks first, then open orders, then what is to be sent."""
         for state in (UNKNOWN, ACCEPTED):
             for number in await self._conversation.record(self._ledger.numbers, self._step, state):
-                self._start(number, state, send)
+                if number not in self._under_way:
+                    self._start(number, state, send)
         if send:
             await self._produce()
 
@@ -112,19 +113,20 @@ class Submission:
     async def _wait(self, changed: anyio.Event) -> None:
         """Until a chunk comes to rest; when all are sent, at most so long."""
         if self._unsent:
+            self._deadline = math.inf
             await changed.wait()
             return
         if math.isinf(self._deadline):
             self._deadline = anyio.current_time() + self._wait_seconds
         with anyio.CancelScope(deadline=self._deadline) as scope:
             await changed.wait()
-        if scope.cancelled_caught:
+        if scope.cancelled_caught and not self._unsent:
             self.stop(GRACE_SECONDS)
 
     def _start(self, number: int, state: str, send: bool) -> None:
         assert self._group is not None
         self._under_way.add(number)
-        if state == READY:
+        if state != ACCEPTED:
             self._unsent.add(number)
         self._group.start_soon(self._guard, self._carry, number, state, send)
 
@@ -141,8 +143,12 @@ class Submission:
             await self._carry_on(number, state, send)
         finally:
             self._under_way.discard(number)
-            self._changed.set()
-            self._changed = anyio.Event()
+            self._unsent.discard(number)
+            self._tell()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
 
     async def _carry_on(self, number: int, state: str, send: bool) -> None:
         conversation, resumed = self._conversation, state == ACCEPTED
@@ -157,11 +163,14 @@ class Submission:
             elif send:
                 await conversation.follow(number, at_once=resumed)
             else:
-                await self._ask_once(number)
+                await conversation.ask_once(number)
                 return
             resumed, was = False, state
             head = await conversation.record(self._ledger.head, number)
             state = head.state
+            if state == ACCEPTED:
+                self._unsent.discard(number)
+                self._tell()
             # An order that was found is in the list already: it says nothing about how late the list is.
             if was == READY and state == ACCEPTED and not self._measured:
                 self._measured = True
@@ -170,27 +179,21 @@ class Submission:
         if head is not None:
             self._settled(head.rows)
 
-    async def _ask_once(self, number: int) -> None:
-        """Take what an open order says now, and leave it open when it is."""
+    async def _retire(self, number: int) -> None:
         head = await self._conversation.record(self._ledger.head, number)
-        reading = await self._conversation.poll(head, tries=1)
-        if reading is not None and await self._conversation.is_ours(head, reading) and reading.settled:
-            await self._conversation.settle(number, reading)
+        if head.state == READY:
+            await self._conversation.record(self._ledger.retire, number, "STALE")
 
     async def _send(self, number: int, *, waiting: bool) -> None:
-        self._unsent.add(number)
         if waiting:
             await self._slots.acquire_on_behalf_of(number)
         try:
             if time.time() > self._send_before:
-                await self._conversation.record(self._ledger.retire, number, "STALE")
+                await self._retire(number)
             else:
                 await self._conversation.send(number)
         finally:
             self._slots.release_on_behalf_of(number)
-            self._unsent.discard(number)
-            self._changed.set()
-            self._changed = anyio.Event()
         self._slots.total_tokens = self._wanted()
 
     def _wanted(self) -> int:

@@ -116,9 +116,13 @@ class Ledger(Readings):
             _note(db, number, "retired", {"why": code})
 
     def revive_stale(self) -> int:
-        """RETIRED as STALE → READY, and the run is not finished any more. How many."""
+        """RETIRED as STALE → READY, and the run is not finished any more. How many.
+
+        Only in the step planned last: a later step that is planned already would never see the rows.
+        """
+        last = sa.select(sa.func.max(STEP.c.number)).where(STEP.c.planned.isnot(None)).scalar_subquery()
         with self._transaction() as db:
-            stale = sa.and_(CHUNK.c.state == RETIRED, CHUNK.c.why == "STALE")
+            stale = sa.and_(CHUNK.c.state == RETIRED, CHUNK.c.why == "STALE", CHUNK.c.step == last)
             moved = db.execute(sa.update(CHUNK).where(stale).values(state=READY, why=None))
             if moved.rowcount:
                 db.execute(sa.update(RUN).values(finished=None, exit_code=None))

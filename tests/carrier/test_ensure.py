@@ -57,6 +57,32 @@ async def test_changed_unchanged_and_missing(tmp_path):
         assert b"PENNSYLVANIA AVE" in before
 
 
+async def test_many_records_at_a_low_rate(tmp_path, monkeypatch):
+    """A record that was read is written before others are read: no matter how long the queue, all come to an end."""
+    monkeypatch.setattr("batcher.carrier.ensure._FRESH_SECONDS", 0.3)
+    chunks = [peer(str(600_000 + place), place + 1) for place in range(12)]
+    options = {"sippeer": [{**PEER, "sippeer_id": str(600_000 + place)} for place in range(12)]}
+    async with line(tmp_path, chunks, operation="sippeer-failover", options=options) as way:
+        way.wire.gate.requests_per_second = 20
+        await way.run(rate=20)
+        assert way.states() == [SETTLED] * 12
+        assert (await way.executed())["executions"] == 12
+        assert way.wire.requests == 36, "each record is read, written and read back once"
+
+
+async def test_a_role_that_is_missing_stops_the_step(tmp_path):
+    """403 for one location fails its row; three in a row are about the credentials, and the rest stays unsent."""
+    chunks = [peer("500025"), *(peer(str(600_000 + place), place + 2) for place in range(6))]
+    options = {"sippeer": [PEER]}
+    faults = [fault("status", "GET", status=403, nth=tuple(range(3, 40)))]
+    async with line(tmp_path, chunks, operation="sippeer-failover", options=options, faults=faults) as way:
+        await way.conversation.send(1)
+        with pytest.raises(CarrierRefused, match="403"):
+            await way.run(in_flight=1)
+        assert way.states()[0] == SETTLED
+        assert way.states().count(READY) == 3
+
+
 async def test_reads_back_as_something_else(tmp_path):
     """A write that was answered with success and did nothing is not called done: parked."""
     async with ensure(tmp_path, faults=[fault("status", "PUT", status=200, body="<SipPeerResponse/>")]) as way:

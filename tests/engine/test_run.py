@@ -367,6 +367,20 @@ def test_unsent_rows_grow_stale(tmp_path):
     assert fates(sent) == [("succeeded", "")] * 2
 
 
+def test_a_passcode_is_there_as_long_as_its_order_is_open(tmp_path):
+    """A run with an open order can be taken up again and settled; then its secrets are gone."""
+    simulated = account(settle={"seconds": 1_000})
+    way = way_to(simulated)
+    steps = '[[step]]\noperation = "tn-options"\nport_out_passcode = { column = "Code" }\n'
+    job = write_job(tmp_path, steps, "TN,Code\n2012000001,Ab12\n2012000002,Cd34\n")
+    assert start(job, way, wait_seconds=0)["exit_code"] == 4
+    (folder,) = runs(job)
+    assert (folder / "secret.arrow").exists()
+    simulated.options = simulated.options.model_copy(update={"settle": "at once"})
+    assert start(job, way)["exit_code"] == 0
+    assert not (folder / "secret.arrow").exists()
+
+
 def test_what_grew_stale_can_be_sent_after_all(tmp_path):
     """A run that ended with stale rows is taken up again with --stale: they are sent, and nothing else."""
     simulated = account()
