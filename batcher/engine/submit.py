@@ -57,7 +57,7 @@ class Submission:
         self._under_way: set[int] = set()
         self._changed = anyio.Event()
         self._error: Exception | None = None
-        #: chunks that are not known to be at the carrier: on their way, or looked for
+        #: chunks on their way to be sent
         self._unsent: set[int] = set()
         self._measured = False
         self._deadline = math.inf
@@ -126,7 +126,7 @@ class Submission:
     def _start(self, number: int, state: str, send: bool) -> None:
         assert self._group is not None
         self._under_way.add(number)
-        if state != ACCEPTED:
+        if state == READY:
             self._unsent.add(number)
         self._group.start_soon(self._guard, self._carry, number, state, send)
 
@@ -168,7 +168,9 @@ class Submission:
             resumed, was = False, state
             head = await conversation.record(self._ledger.head, number)
             state = head.state
-            if state == ACCEPTED:
+            if state == READY:
+                self._unsent.add(number)
+            elif number in self._unsent:
                 self._unsent.discard(number)
                 self._tell()
             # An order that was found is in the list already: it says nothing about how late the list is.

@@ -20,7 +20,7 @@ from batcher.carrier.limits import Gate
 from batcher.carrier.settle import Settlement, unpack_settlement
 from batcher.carrier.wire import Wire
 from batcher.engine.submit import Submission
-from batcher.ledger import Ledger, Planned, planned
+from batcher.ledger import Head, Ledger, Planned, Readings, planned
 from batcher.simulator import Account, Fault, Options, create_app, serve
 
 PREFIX = "abcdefghij"
@@ -84,9 +84,17 @@ class Line:
         """How the operation talks."""
         return self.conversation.operation.talk
 
+    def heads(self) -> list[Head]:
+        """All chunks by number; through a connection of its own, since the ledger's may be in use."""
+        readings = Readings(self.ledger.path)
+        try:
+            return sorted(readings.heads(1), key=lambda head: head.number)
+        finally:
+            readings.close()
+
     def states(self) -> list[str]:
         """State of every chunk, by number."""
-        return [head.state for head in sorted(self.ledger.heads(1), key=lambda head: head.number)]
+        return [head.state for head in self.heads()]
 
     def outcome(self, number: int) -> Settlement:
         """What the ledger keeps of a chunk's end."""

@@ -371,7 +371,7 @@ async def test_stopped_while_a_check_waits_to_be_repeated(tmp_path):
         with anyio.fail_after(10):
             async with anyio.create_task_group() as group:
                 group.start_soon(submission.run)
-                await way.until(lambda: (way.ledger.head(1).attempt, way.ledger.head(1).state) == (7, READY))
+                await way.until(lambda: (way.heads()[0].attempt, way.heads()[0].state) == (7, READY))
                 submission.stop(30)
         assert way.states() == [READY]
 
