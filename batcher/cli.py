@@ -80,6 +80,7 @@ def _job_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+_JOB_OR_FOLDER = click.argument("job", type=click.Path(path_type=Path))
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the object of summary.json.")
 _LOG_FORMAT = click.option(
     "--log-format",
@@ -147,21 +148,20 @@ def run(
 
 @_examples("batcher status jobs/nightly_failover.toml", "batcher status jobs/nightly_failover.toml --json")
 @cli.command()
-@click.argument("job", type=click.Path(path_type=Path))
-@click.option("--output", metavar="FOLDER", help="Where the runs are, as [output] path.")
+@_JOB_OR_FOLDER
 @_JSON
-def status(job: Path, output: str | None, as_json: bool) -> None:
-    """Show the runs of a job: their chunks by state, and what to do next."""
+def status(job: Path, as_json: bool) -> None:
+    """Show the runs of a job: their chunks by state, and what to do next. JOB may be the runs' folder itself."""
     from batcher.engine.folder import run_folders
-    from batcher.engine.status import standing
+    from batcher.engine.status import again, standing
 
-    folder = Path(output).resolve() if output else _output_of(job)
+    folder = _output_of(job)
     runs = [standing(found, job) for found in run_folders(folder)]
     if as_json:
         print_json(runs)
         return
     if not runs:
-        click.echo(f"{folder}: no run yet.\nnext: batcher run {job}")
+        click.echo(f"{folder}: no run yet.\nnext: {again(job)}")
     for entry in runs:
         chunks = ", ".join(f"{count} {state}" for state, count in entry["chunks"].items()) or "nothing planned"
         click.echo(f"{entry['run']}  {entry['state']}  {entry['rows']:,} rows  chunks: {chunks}")
@@ -176,15 +176,20 @@ def status(job: Path, output: str | None, as_json: bool) -> None:
     "batcher report jobs/nightly_failover.toml --run 20261120T020000Z-4f2a9c",
 )
 @cli.command()
-@click.argument("job", type=click.Path(path_type=Path))
+@_JOB_OR_FOLDER
 @click.option("--run", "run_id", metavar="ID", help="Which run; the newest when left out.")
 @_JSON
 def report(job: Path, run_id: str | None, as_json: bool) -> None:
-    """Write the reports of a run again from its ledger."""
+    """Write the reports of a run again from its ledger. JOB may be the runs' folder itself."""
     _configure_logs({"quiet": True})
     from batcher.engine import run as engine
+    from batcher.engine.job import Limits
 
-    summary = engine.report(_load(job, {}), run_id)
+    if job.is_dir():
+        summary = engine.report(job.resolve(), run_id, Limits(), "csv")
+    else:
+        loaded = _load(job, {})
+        summary = engine.report(loaded.output_path, run_id, loaded.limits, loaded.output_format)
     if as_json:
         print_json(summary)
     else:
@@ -193,20 +198,20 @@ def report(job: Path, run_id: str | None, as_json: bool) -> None:
 
 @_examples("batcher resolve jobs/nightly_failover.toml 3", "batcher resolve jobs/nightly_failover.toml 3 --not-sent")
 @cli.command()
-@click.argument("job", type=click.Path(path_type=Path))
+@_JOB_OR_FOLDER
 @click.argument("chunk", type=int)
 @click.option("--run", "run_id", metavar="ID", help="Which run; the newest when left out.")
 @click.option("--order", "order_id", metavar="ID", help="It is this order at the carrier.")
 @click.option("--not-sent", is_flag=True, help="It never reached the carrier: send it again.")
 def resolve(job: Path, chunk: int, run_id: str | None, order_id: str | None, not_sent: bool) -> None:
-    """Show what is known of a parked chunk; decide it with --order or --not-sent."""
+    """Show what is known of a parked chunk; decide it with --order or --not-sent. JOB may be the runs' folder itself."""
     from batcher.engine import status as standing
 
     if order_id and not_sent:
         raise InputError("--order and --not-sent contradict each other.")
     show(standing.resolve(_output_of(job), run_id, chunk, order_id=order_id, not_sent=not_sent))
     if order_id or not_sent:
-        click.echo(f"next: batcher run {job}")
+        click.echo(f"next: {standing.again(job)}")
 
 
 @_examples("batcher operations", "batcher operations tn-options")
@@ -342,7 +347,8 @@ def _pair(word: str, option: str) -> tuple[str, Any]:
 
 
 def _output_of(job: Path) -> Path:
-    return _load(job, {}).output_path
+    """Where the runs are: what a job file says, or the folder itself, of runs without one."""
+    return job.resolve() if job.is_dir() else _load(job, {}).output_path
 
 
 def _configure_logs(words: Mapping[str, Any]) -> Any:

@@ -234,6 +234,9 @@ def test_a_run_without_a_job_file(command, tmp_path):
     assert Path(summary["folder"]).parent == tmp_path / "out" / "tn-options"
     elsewhere = command("run", *words, "--simulate", "--json", "--output", "there", "numbers.csv")
     assert Path(json.loads(elsewhere.out)["folder"]).parent == tmp_path / "there"
+    assert command("status", "there").out.endswith("finished (exit 0)  2 rows  chunks: 1 SETTLED\n")
+    assert json.loads(command("report", "there", "--json").out) == json.loads(elsewhere.out)
+    assert command("resolve", "there", "1").out.startswith("chunk 1 of step 1: SETTLED")
 
 
 def test_operations(command):

@@ -11,7 +11,8 @@ import secrets as entropy
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import anyio
 import structlog
@@ -31,7 +32,7 @@ from batcher.engine.identity import (
     run_digest,
     run_row,
 )
-from batcher.engine.job import Job, Step
+from batcher.engine.job import Job, Limits, Step
 from batcher.engine.judge import columns_of, take_in
 from batcher.engine.report import write_reports
 from batcher.engine.send import Options, Progress, send_steps, submission_of
@@ -162,6 +163,8 @@ def _work(folder: RunFolder, job: Job, way: Way, options: Options, progress: Pro
             anyio.run(send_steps, folder, ledger, steps, job, way, options, progress, wire)
         except Exception as stopped:  # ruff: ignore[blind-except] - raised again below, when the reports are written
             error = stopped
+        except KeyboardInterrupt:
+            error = Interrupted("Stopped by a signal. The same command goes on.")
         facts = {"pid": os.getpid(), "seconds": time.monotonic() - started, **wire}
         summary = _close(folder, ledger, steps, job, attempt, facts, error)
     if error is not None:
@@ -234,7 +237,7 @@ def _close(
     code = (
         getattr(error, "exit_code", BatcherError.exit_code)
         if error is not None
-        else exit_code(tally, job, doubled=bool(ledger.doubles()))
+        else exit_code(tally, job.limits, doubled=bool(ledger.doubles()))
     )
     ledger.end_attempt(attempt, code, facts)
     summary = summarize(folder, ledger, tally, code)
@@ -272,18 +275,18 @@ def _point_latest(folder: RunFolder) -> None:
     link.replace(folder.path.parent / "latest")
 
 
-def report(job: Job, run_id: str | None) -> dict[str, Any]:
+def report(output: Path, run_id: str | None, limits: Limits, file_format: Literal["csv", "parquet"]) -> dict[str, Any]:
     """Write a run's reports again from its folder; the object of summary.json."""
-    folder = run_folder(job.output_path, run_id)
-    with locked(job.output_path), opened(folder) as ledger:
+    folder = run_folder(output, run_id)
+    with locked(output), opened(folder) as ledger:
         if not ledger.run()["judged"]:
             raise InputError(f"{folder.path}: its input was never read to the end; run the job again.")
         steps = restored(ledger)
         api = ledger.run()["facts"]["api"]
-        tally = write_reports(ledger, folder, folder.path, steps, api=api, file_format=job.output_format)
+        tally = write_reports(ledger, folder, folder.path, steps, api=api, file_format=file_format)
         attempts = ledger.attempts()
         code = attempts[-1]["exit_code"] if attempts else None
-        code = exit_code(tally, job, doubled=bool(ledger.doubles())) if code is None else code
+        code = exit_code(tally, limits, doubled=bool(ledger.doubles())) if code is None else code
         summary = summarize(folder, ledger, tally, code)
         write_summary(folder.path, summary, summary_text(summary))
     return summary
@@ -307,7 +310,7 @@ def check(job: Job, way: Way) -> dict[str, Any]:
                 ledger, folder, folder.path, job.steps, api=job.carrier.api, file_format=job.output_format
             )
             orders = sum(ledger.chunks_by_state(1).values())
-            summary = summarize(folder, ledger, tally, exit_code(as_if_sent(tally), job, doubled=False))
+            summary = summarize(folder, ledger, tally, exit_code(as_if_sent(tally), job.limits, doubled=False))
         rejects = f"rejects.{job.output_format}"
         (folder.path / rejects).replace(folder.path.parent / rejects)
     finally:

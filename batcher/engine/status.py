@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -16,21 +17,29 @@ _ORDER_ID = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 
 
 def standing(folder: RunFolder, job: Path) -> dict[str, Any]:
-    """One run: its state, its chunks by state, what is parked, and the next command."""
+    """One run: its state, its chunks by state, what is parked, and what to do next.
+
+    `job` is the job file, or the output folder of runs that have none.
+    """
     ledger = Readings(folder.ledger)
     try:
-        row, chunks = ledger.run(), ledger.chunks_by_state()
+        row, chunks, attempts = ledger.run(), ledger.chunks_by_state(), ledger.attempts()
         parked = [ledger.head(number) for step in ledger.steps() for number in ledger.numbers(step["number"], PARKED)]
     finally:
         ledger.close()
-    if not row["judged"]:
-        state, following = "was stopped while the input was read", f"batcher run {job}"
+    pid = attempts[-1]["facts"].get("pid") if attempts and attempts[-1]["ended"] is None else None
+    if pid and _is_running(pid):
+        state, following = f"under way (pid {pid})", None
+    elif not row["judged"]:
+        state, following = "was stopped while the input was read", again(job)
     elif row["finished"] is not None:
         state, following = f"finished (exit {row['exit_code']})", None
     elif row["retired"] is not None:
         state, following = f"retired ({row['retired']})", None
+    elif parked:
+        state, following = "unfinished", f"batcher resolve {job} {parked[0].number}"
     else:
-        state, following = "unfinished", f"batcher run {job}"
+        state, following = "unfinished", again(job)
     return {
         "run": row["id"],
         "state": state,
@@ -39,8 +48,24 @@ def standing(folder: RunFolder, job: Path) -> dict[str, Any]:
             name: chunks[name] for name in (*OPEN_STATES, *sorted(set(chunks) - set(OPEN_STATES))) if name in chunks
         },
         "parked": [{"chunk": head.number, "rows": head.rows, "why": head.why} for head in parked],
-        "next": f"batcher resolve {job} {parked[0].number}" if parked and row["retired"] is None else following,
+        "next": following,
     }
+
+
+def again(job: Path) -> str:
+    """The command that goes on with a run."""
+    return "the batcher run command that began it" if job.is_dir() else f"batcher run {job}"
+
+
+def _is_running(pid: int) -> bool:
+    """Whether that process, or another that got its number, is alive on this machine."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # somebody else's
+    return True
 
 
 def resolve(output: Path, run_id: str | None, number: int, *, order_id: str | None, not_sent: bool) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from batcher.engine.folder import RunFolder
-from batcher.engine.job import Job
+from batcher.engine.job import Limits
 from batcher.ledger import Ledger
 from batcher.spool import private_file
 
@@ -33,13 +33,13 @@ class Tally:
     rejects: list[tuple[int, str, str, str]] = field(default_factory=list)
 
 
-def exit_code(tally: Tally, job: Job, *, doubled: bool) -> int:
+def exit_code(tally: Tally, limits: Limits, *, doubled: bool) -> int:
     """What a run that nothing stopped ends with."""
     if doubled:
         return 5
     if tally.statuses["unknown"] or tally.statuses["pending"]:
         return 4
-    for status, tolerated in (("rejected", job.limits.tolerated_rejects), ("failed", job.limits.tolerated_failures)):
+    for status, tolerated in (("rejected", limits.tolerated_rejects), ("failed", limits.tolerated_failures)):
         allowed = tolerated if tolerated >= 1 else tolerated * tally.rows
         if tally.statuses[status] > allowed:
             return 1

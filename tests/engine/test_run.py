@@ -136,7 +136,7 @@ def test_every_row_ends_in_one_line_of_the_reports(tmp_path):
     for name in names:
         (folder / name).unlink()
     (tmp_path / "numbers.csv").unlink()
-    assert engine.report(job, None) == summary
+    assert engine.report(job.output_path, None, job.limits, job.output_format) == summary
     assert {name: (folder / name).read_bytes() for name in names} == before
     assert {oct(path.stat().st_mode & 0o777) for path in folder.iterdir() if path.suffix != ".db"} == {"0o600"}
 
@@ -227,6 +227,25 @@ def test_a_stopped_run_is_resumed_without_its_input(tmp_path):
     }
     with pytest.raises(InputError, match=r"numbers\.csv"):
         start(job, way)  # finished: now the input is needed to know what it is
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_ctrl_c_between_two_requests_leaves_reports(tmp_path, step):
+    """Before the signals are watched, and between two steps: every row is accounted for, and the same command ends it."""
+    job, carrier = write_job(tmp_path, SMS + FAILOVER, "tn,To\n9195550123,9195550199\n"), account()
+
+    class Presses(Quiet):
+        def start(self, title: str, rows: int, done: int) -> None:
+            steps.append(title)
+            if len(steps) == step:
+                signal.raise_signal(signal.SIGINT)
+
+    steps: list[str] = []
+    with pytest.raises(Interrupted):
+        start(job, way_to(carrier), Presses())
+    assert [cells[3] for cells in read(runs(job)[-1] / "results.csv")] == ["pending"]
+    assert start(job, way_to(carrier))["statuses"]["succeeded"] == 1
+    assert carrier.executed()["orders"] == 2
 
 
 def test_open_orders_are_waited_for_no_longer_than_asked(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,26 @@ def test_an_input_that_was_not_read_to_its_end(tmp_path):
     found = standing(folder, JOB)
     assert (found["state"], found["rows"]) == ("was stopped while the input was read", 0)
     assert found["next"] == "batcher run job.toml"
+
+
+def test_a_run_that_is_under_way_is_left_alone(run):
+    """Its process is alive: there is nothing to type. Of a dead one, the same command goes on."""
+    folder, ledger = run
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        ledger.begin_attempt({"pid": process.pid})
+        found = standing(folder, JOB)
+        assert (found["state"], found["next"]) == (f"under way (pid {process.pid})", None)
+        process.communicate(b"\n", timeout=30)
+    found = standing(folder, JOB)
+    assert (found["state"], found["next"]) == ("unfinished", "batcher run job.toml")
+
+
+def test_runs_without_a_job_file_are_named_by_their_folder(run, tmp_path):
+    """What began them is not written down; what a person decides is."""
+    folder, ledger = run
+    assert standing(folder, tmp_path)["next"] == "the batcher run command that began it"
+    park(ledger)
+    assert standing(folder, tmp_path)["next"] == f"batcher resolve {tmp_path} 1"
 
 
 def test_the_evidence(run, tmp_path):

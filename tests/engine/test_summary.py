@@ -11,9 +11,9 @@ from batcher.engine.summary import Tally, as_if_sent, counted, exit_code, summar
 from tests.engine.runs import SMS, write_job
 
 
-def job(tmp_path, rejects="0", failures="0"):
-    limits = f"[limits]\ntolerated_rejects = {rejects}\ntolerated_failures = {failures}\n"
-    return write_job(tmp_path, SMS, limits=limits)
+def limits(tmp_path, rejects="0", failures="0"):
+    table = f"[limits]\ntolerated_rejects = {rejects}\ntolerated_failures = {failures}\n"
+    return write_job(tmp_path, SMS, limits=table).limits
 
 
 def tally(**statuses):
@@ -42,18 +42,18 @@ def tally(**statuses):
 )
 def test_the_exit_code_says_how_it_ended(tmp_path, statuses, rejects, failures, code):
     """DESIGN section 7: tolerated shares are of all rows; what is not known outweighs what failed."""
-    assert exit_code(tally(**statuses), job(tmp_path, rejects, failures), doubled=False) == code
+    assert exit_code(tally(**statuses), limits(tmp_path, rejects, failures), doubled=False) == code
 
 
 def test_a_doubled_order_outweighs_everything(tmp_path):
     """A person has to look."""
-    assert exit_code(tally(succeeded=5, unknown=1), job(tmp_path), doubled=True) == 5
+    assert exit_code(tally(succeeded=5, unknown=1), limits(tmp_path), doubled=True) == 5
 
 
 def test_a_check_takes_what_would_be_sent_for_done(tmp_path):
     """Its exit code is that of a run in which nothing fails."""
-    assert exit_code(as_if_sent(tally(pending=5)), job(tmp_path), doubled=False) == 0
-    assert exit_code(as_if_sent(tally(pending=4, rejected=1)), job(tmp_path), doubled=False) == 1
+    assert exit_code(as_if_sent(tally(pending=5)), limits(tmp_path), doubled=False) == 0
+    assert exit_code(as_if_sent(tally(pending=4, rejected=1)), limits(tmp_path), doubled=False) == 1
 
 
 def test_counts_stand_by_frequency():
