@@ -16,13 +16,15 @@ A bad row is data, not an exception: it becomes a reject.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class BatcherError(Exception):
     """The root: any of ours. `exit_code` is what the command ends with when nobody handles it."""
 
     exit_code: ClassVar[int] = 70
+    #: of a run that was stopped midway, its reports written: the object of summary.json
+    summary: dict[str, Any] | None = None
 
 
 class InputError(BatcherError):

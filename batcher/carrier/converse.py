@@ -27,7 +27,7 @@ from batcher.carrier.settle import named_positions, pack_early, refuse, settle, 
 from batcher.carrier.wire import FORBIDDEN_IN_A_ROW, READ_SECONDS, Wire, denied, elapsed_clock, in_words, said
 from batcher.carrier.xml import refusal
 from batcher.errors import BatcherError, NotSent, OutcomeUnknown, ProtocolError
-from batcher.ledger import READY, SENDING, Head, Ledger, Planned, planned
+from batcher.ledger import MAX_RESENDS, READY, SENDING, SETTLED, Head, Ledger, Planned, planned
 from batcher.model import Answer, Check, Chunk, Ensure, Issue, Operation, Order, Product, Read, Reading, Request
 
 _log = structlog.get_logger()
@@ -62,21 +62,33 @@ class Conversation:
         self._api, self._fill, talk = api, fill, operation.talk
         #: scopes of the writes under way, and when they have to end
         self._sending: set[anyio.CancelScope] = set()
+        #: chunks whose absence, or whose record, is being proven: what was seen so far would be lost
+        self.proving: set[int] = set()
         self._deadline = float("inf")
         self._unreadable: Counter[int] = Counter()
         #: this operation's questions were answered before; 403s in a row since
-        self._read_before, self._forbidden = False, 0
+        self._read_before, self._forbidden = bool(ledger.numbers(step, SETTLED, most=1)), 0
         #: an answer is the largest thing in memory: few are asked for, read and settled at the same time
         self._polls = anyio.CapacityLimiter(_POLLS_AT_ONCE)
         #: this path took an order before: a later 403 or 404 says nothing about the configuration
         self._accepted_before = ledger.known_order(step) is not None
         self._orders = (
-            LookUp(talk, wire, self.record, api=api, step=step, absence_seconds=absence_seconds)
+            LookUp(talk, wire, self.record, api=api, step=step, absence_seconds=absence_seconds, proving=self.proving)
             if isinstance(talk, Order)
             else None
         )
         self._ensuring = (
-            Ensuring(talk, wire, self.record, self._write, api=api, fill=fill, absence_seconds=absence_seconds)
+            Ensuring(
+                talk,
+                wire,
+                self.record,
+                self._write,
+                api=api,
+                step=step,
+                fill=fill,
+                absence_seconds=absence_seconds,
+                proving=self.proving,
+            )
             if isinstance(talk, Ensure)
             else None
         )
@@ -99,7 +111,8 @@ class Conversation:
             await self._read(chunk, talk)
         else:
             assert isinstance(talk, Order | Check)
-            await self._post(chunk, talk, resent=head.doubted)
+            # Once a look-up after such a refusal has proven that nothing is there, the refusal stands.
+            await self._post(chunk, talk, resent=head.doubted and head.resends < MAX_RESENDS)
 
     async def look_up(self, number: int) -> None:
         """Resolve an UNKNOWN chunk."""
@@ -277,7 +290,9 @@ class Conversation:
                         await self.settle(number, reading)
                         return
             if reading is None:
-                missing_since = missing_since or elapsed_clock()
+                if missing_since is None:
+                    missing_since = elapsed_clock()
+                    _log.warning("the carrier does not show this order", chunk=number, order_id=head.order_id)
                 if elapsed_clock() - missing_since > _MISSING_SECONDS:
                     await self.record(self.ledger.park, number, f"the carrier does not show order {head.order_id}")
                     return
@@ -333,11 +348,21 @@ class Conversation:
         single = len(requests) == len(chunk.rows)
         issues: list[Issue] = []
         products: list[Product] = []
+        last: Answer | None = None
         for place, request in enumerate(requests):
-            forgiving = self._read_before and self._forbidden < FORBIDDEN_IN_A_ROW
-            verdict, answer = await self.wire.get(request, POST, seconds=READ_SECONDS, forbidden=forgiving)
+            # A 403 is about one TN when others can be read; several in a row, or all, are about us.
+            verdict, answer = await self.wire.get(
+                request,
+                POST,
+                seconds=READ_SECONDS,
+                forbidden=single and self._forbidden < FORBIDDEN_IN_A_ROW,
+                read=talk.read,
+            )
             self._forbidden = self._forbidden + 1 if answer is not None and answer.status == 403 else 0
             self._read_before = self._read_before or verdict is GetVerdict.OK
+            if verdict is GetVerdict.MISSING and not single and answer is not None and not refusal(answer):
+                raise denied(answer)
+            last = answer or last
             asked = int(chunk.tns[place]) if single else 0
             try:
                 reading = talk.read(answer) if answer else Reading(issues=said(None))
@@ -345,6 +370,8 @@ class Conversation:
                 reading = Reading(issues=[Issue("error", 0, "", f"its answer could not be read: {error}")])
             issues += [issue._replace(tn=issue.tn or asked) for issue in reading.issues]
             products += [product._replace(tn=product.tn or asked) for product in reading.products]
+        if self._forbidden and not self._read_before:
+            raise denied(last)
         settlement = settle_answer(chunk, Reading(issues=issues, products=products))
         await self.record(self.ledger.settle, chunk.number, "COMPLETE", settlement.packed(), was=READY)
         _log.info("read", chunk=chunk.number, rows=len(chunk.rows), failed=len(settlement.position))

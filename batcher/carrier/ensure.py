@@ -18,7 +18,7 @@ from batcher.carrier.settle import uniform
 from batcher.carrier.wire import FORBIDDEN_IN_A_ROW, READ_SECONDS, Wire, denied, elapsed_clock, in_words, said
 from batcher.carrier.xml import refusal
 from batcher.errors import NotSent, OutcomeUnknown, ProtocolError
-from batcher.ledger import READY, SENDING, UNKNOWN
+from batcher.ledger import READY, SENDING, SETTLED, UNKNOWN
 from batcher.model import FAILED, SKIPPED, Answer, Chunk, Ensure, Issue, Request
 
 _log = structlog.get_logger()
@@ -26,6 +26,8 @@ _log = structlog.get_logger()
 _NOT_AS_WANTED = "it was written, but reads back as something else"
 #: A record that was read longer ago is read again before it is written: somebody may have changed it.
 _FRESH_SECONDS = 5.0
+#: A record that is forbidden waits so long for another that is not.
+_OTHERS_SECONDS = 10.0
 #: Sends a write whose intent is committed: (request, chunk number, attempt).
 Write = Callable[[Request, int, int], Awaitable[Answer | NotSent | OutcomeUnknown]]
 
@@ -41,24 +43,26 @@ class Ensuring:
         write: Write,
         *,
         api: str,
+        step: int,
         fill: Callable[[Chunk], Chunk],
         absence_seconds: float,
+        proving: set[int],
     ) -> None:
         self._talk, self._wire, self._record, self._write, self._api = talk, wire, record, write, api
         self._fill, self._absence_seconds = fill, absence_seconds
-        self._accepted_before = False
-        self._read_before, self._forbidden = False, 0
+        self._proving = proving
+        # A chunk that is settled was read, and perhaps written: a later 403 says nothing about us.
+        self._read_before = self._accepted_before = bool(record.ledger.numbers(step, SETTLED, most=1))
+        self._forbidden = 0
 
     async def send(self, chunk: Chunk) -> None:
         """Get the record, write it whole with one element changed, read it back."""
         number = chunk.number
         while True:
             # A write goes before the others' questions, so that its record is fresh when its turn comes.
-            verdict, answer = await self._wire.get(
-                self._talk.get(chunk, self._api), POLL, seconds=READ_SECONDS, forbidden=self._forgiving()
-            )
+            verdict, answer = await self._get(chunk, POLL, forbidden=self._forbidden < FORBIDDEN_IN_A_ROW)
             read_at = elapsed_clock()
-            self._note_access(verdict, answer)
+            await self._note_access(verdict, answer)
             try:
                 request = self._talk.decide(answer, chunk, self._api) if verdict is GetVerdict.OK and answer else None
                 unread = [] if verdict is GetVerdict.OK else said(answer)
@@ -73,7 +77,7 @@ class Ensuring:
                 await self._record(self._record.ledger.settle, number, None, settlement.packed(), was=READY)
                 return
             await self._wire.gate.take(POST)
-            if elapsed_clock() - read_at <= _FRESH_SECONDS:
+            if elapsed_clock() - read_at <= max(_FRESH_SECONDS, 3 / self._wire.gate.requests_per_second):
                 break
         with anyio.CancelScope(shield=True):
             attempt = await self._record(self._record.ledger.intend, number, answer.body)
@@ -82,14 +86,26 @@ class Ensuring:
         if written:
             await self._confirm(chunk, attempt)
 
-    def _forgiving(self) -> bool:
-        """A 403 is about one record when others could be read; several in a row are about us."""
-        return self._read_before and self._forbidden < FORBIDDEN_IN_A_ROW
+    async def _get(self, chunk: Chunk, rank: int, *, forbidden: bool = False) -> tuple[GetVerdict, Answer | None]:
+        """Ask for the record; what is none of its location is asked for again."""
+        return await self._wire.get(
+            self._talk.get(chunk, self._api),
+            rank,
+            seconds=READ_SECONDS,
+            forbidden=forbidden,
+            read=lambda answer: self._talk.holds(answer, chunk),
+        )
 
-    def _note_access(self, verdict: GetVerdict, answer: Answer | None) -> None:
+    async def _note_access(self, verdict: GetVerdict, answer: Answer | None) -> None:
+        """A 403 is about one record when others can be read; several in a row, or the only ones, are about us."""
         is_forbidden = answer is not None and answer.status == 403
         self._forbidden = self._forbidden + 1 if is_forbidden else 0
         self._read_before = self._read_before or verdict is GetVerdict.OK
+        until = elapsed_clock() + _OTHERS_SECONDS
+        while is_forbidden and not self._read_before:
+            if elapsed_clock() >= until or self._forbidden >= FORBIDDEN_IN_A_ROW:
+                raise denied(answer)
+            await anyio.sleep(0.1)
 
     async def _note_put(self, chunk: Chunk, attempt: int, outcome: Answer | NotSent | OutcomeUnknown) -> bool:
         """Record what became of a PUT; True when it was answered with success."""
@@ -99,6 +115,8 @@ class Ensuring:
         verdict = judge_post(
             outcome, order_id="put", readable_errors=is_readable, accepted_before=self._accepted_before
         )
+        if answer is not None and answer.status == 403 and is_readable and verdict is Verdict.UNKNOWN:
+            verdict = Verdict.REFUSED  # others could be written, and it says why this one cannot
         if verdict is Verdict.ACCEPTED:
             self._accepted_before = True
             return True
@@ -117,7 +135,7 @@ class Ensuring:
 
     async def _confirm(self, chunk: Chunk, attempt: int) -> None:
         """The PUT was answered with success: only what reads back as wanted is done."""
-        verdict, answer = await self._wire.get(self._talk.get(chunk, self._api), POLL, seconds=READ_SECONDS)
+        verdict, answer = await self._get(chunk, POLL, forbidden=True)
         if verdict is GetVerdict.OK and answer and self._holds(answer, chunk):
             await self._record(self._record.ledger.settle, chunk.number, "COMPLETE", None, was=SENDING, attempt=attempt)
             _log.info("written", chunk=chunk.number)
@@ -129,10 +147,16 @@ class Ensuring:
 
     async def read_back(self, number: int) -> None:
         """A PUT whose answer was lost: as wanted → done; still as it was before → again; else parked."""
+        try:
+            await self._read_back(number)
+        finally:
+            self._proving.discard(number)
+
+    async def _read_back(self, number: int) -> None:
         head, chunk, before = await self._record(self._record.ledger.chunk, number)
         chunk, since = self._fill(chunk), elapsed_clock()
         while True:
-            verdict, answer = await self._wire.get(self._talk.get(chunk, self._api), LOOK_UP, seconds=READ_SECONDS)
+            verdict, answer = await self._get(chunk, LOOK_UP, forbidden=True)
             if verdict is GetVerdict.OK and answer and self._holds(answer, chunk):
                 await self._record(
                     self._record.ledger.settle, number, "COMPLETE", None, was=UNKNOWN, attempt=head.attempt
@@ -147,6 +171,7 @@ class Ensuring:
             if left <= 0:
                 await self._record(self._record.ledger.absent, number, "it reads back as it was before")
                 return
+            self._proving.add(number)
             await anyio.sleep(left)
 
     def _holds(self, answer: Answer, chunk: Chunk) -> bool:

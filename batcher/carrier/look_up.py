@@ -33,10 +33,20 @@ class LookUp:
     """The look-ups of one step's orders."""
 
     def __init__(
-        self, talk: Order, wire: Wire, record: Recorder, *, api: str, step: int, absence_seconds: float
+        self,
+        talk: Order,
+        wire: Wire,
+        record: Recorder,
+        *,
+        api: str,
+        step: int,
+        absence_seconds: float,
+        proving: set[int],
     ) -> None:
         self._talk, self._wire, self._record, self._api, self._step = talk, wire, record, api, step
         self._absence_seconds = absence_seconds
+        #: who has clean misses so far
+        self._proving = proving
         #: seconds until the list showed an order that was accepted: the longest seen in this run
         self._lag = record.ledger.list_lag()
         #: whoever judges by the lag waits for a measurement under way
@@ -44,6 +54,12 @@ class LookUp:
 
     async def look_up(self, number: int) -> None:
         """Resolve an UNKNOWN chunk: found, proven absent, or parked."""
+        try:
+            await self._resolve(number)
+        finally:
+            self._proving.discard(number)
+
+    async def _resolve(self, number: int) -> None:
         head: Head = await self._record(self._record.ledger.head, number)
         request = self._talk.find.look_up(head.customer_order_id, self._api)
         misses, since, unclear, failures, form = 0, 0.0, 0, 0, 0
@@ -57,6 +73,7 @@ class LookUp:
             if orders is None:
                 # A wire that is down says nothing about the order; answers that cannot be read do not get better.
                 misses, failures, unclear = 0, failures + 1, unclear + bool(status)
+                self._proving.discard(number)
                 if unclear >= _UNCLEAR_ANSWERS or elapsed_clock() - clear_at > _UNCLEAR_SECONDS:
                     unclear_why = f"{failures} look-ups in a row without a clear answer"
                     return await self._record(self._record.ledger.park, number, unclear_why)
@@ -65,6 +82,7 @@ class LookUp:
                     misses, form = 0, status
                 since = since if misses else elapsed_clock()
                 misses, failures, unclear, clear_at = misses + 1, 0, 0, elapsed_clock()
+                self._proving.add(number)
             if misses >= CLEAN_MISSES and elapsed_clock() - since >= self._absence():
                 if why := await self._unproven(form):
                     return await self._record(self._record.ledger.park, number, why)

@@ -18,13 +18,15 @@ from batcher.carrier.client import Client
 from batcher.carrier.limits import Gate, reset_seconds
 from batcher.carrier.retry import GetVerdict, backoff_seconds, judge_get
 from batcher.carrier.xml import refusal
-from batcher.errors import CarrierRefused, CarrierUnavailable, NotSent, OutcomeUnknown
+from batcher.errors import CarrierRefused, CarrierUnavailable, NotSent, OutcomeUnknown, ProtocolError
 from batcher.model import Answer, Issue, Request
 
 _log = structlog.get_logger()
 
 #: A question beside the main one is given up after so many tries.
 READ_TRIES = 8
+#: So many answers in a row that nobody can read are glitches; the next one counts.
+UNREADABLE_TRIES = 2
 #: A record that cannot be read for so long fails its row, while others can be read.
 READ_SECONDS = 3600.0
 #: So many 403s in a row are about us, not about single records.
@@ -102,12 +104,14 @@ class Wire:
         tries: int | None = None,
         seconds: float | None = None,
         forbidden: bool = False,
+        read: Callable[[Answer], object] | None = None,
     ) -> tuple[GetVerdict, Answer | None]:
         """Ask until there is an answer worth reading, or `tries` failed, or `seconds` have gone by without one.
 
-        Raises CarrierRefused on 401 and 403; with `forbidden`, a 403 is an answer about this one thing.
+        An answer of which `read` makes nothing (a proxy's page) is asked for again, a few times. Raises CarrierRefused
+        on 401 and 403; with `forbidden`, a 403 is an answer about this one thing.
         """
-        failures, started = 0, elapsed_clock()
+        failures, started, unreadable = 0, elapsed_clock(), 0
         while True:
             outcome = await self.ask(request, rank)
             answer = outcome if isinstance(outcome, Answer) else None
@@ -117,10 +121,18 @@ class Wire:
                 if forbidden and answer is not None and answer.status == 403:
                     return GetVerdict.REFUSED, answer
                 raise denied(answer)
+            if verdict is GetVerdict.OK and read is not None and answer is not None and unreadable < UNREADABLE_TRIES:
+                try:
+                    read(answer)
+                except ProtocolError as error:
+                    _log.warning("unreadable answer", status=answer.status, why=str(error))
+                    unreadable += 1
+                    verdict = GetVerdict.REPEAT
             if verdict in {GetVerdict.OK, GetVerdict.MISSING, GetVerdict.REFUSED}:
                 return verdict, answer
             if verdict is GetVerdict.THROTTLED:
                 continue
+            self.hold_out(in_words(outcome))
             failures += 1
             if failures == tries or (seconds is not None and elapsed_clock() - started > seconds):
                 return verdict, answer

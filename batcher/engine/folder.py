@@ -54,12 +54,18 @@ class RunFolder:
 
 
 def run_folders(output: Path) -> list[RunFolder]:
-    """Runs of an output folder, oldest first; names begin with the UTC start time."""
+    """Runs of an output folder, oldest first; names begin with the UTC start time. InputError when one lost its ledger."""
     if not output.is_dir():
         return []
-    return [
-        RunFolder(path) for path in sorted(output.iterdir()) if not path.is_symlink() and (path / "ledger.db").is_file()
-    ]
+    found = [RunFolder(path) for path in sorted(output.iterdir()) if not path.is_symlink() and path.is_dir()]
+    for run in found:
+        # The ledger is the first of its files.
+        if run.input.exists() and not (run.ledger.is_file() and run.ledger.stat().st_size):
+            raise InputError(
+                f"{run.ledger}: is gone or empty, and with it what this run has sent. Restore it from a copy; without "
+                f"one, look at the carrier for its orders by time and TN, then move {run.path} away."
+            )
+    return [run for run in found if run.ledger.is_file()]
 
 
 def run_folder(output: Path, run_id: str | None) -> RunFolder:
@@ -83,7 +89,9 @@ def new_run_id(output: Path, digest: str) -> str:
 
 def prepare_output(output: Path) -> None:
     """Make the output folder and prove that it can be written. InputError otherwise, before anything is sent."""
-    probe = output / f".probe.{os.getpid()}"
+    probe, latest = output / f".probe.{os.getpid()}", output / "latest"
+    if latest.exists() and not latest.is_symlink():
+        raise InputError(f"{latest}: is there, and no link of ours to the newest run. Move it away.")
     try:
         output.mkdir(parents=True, exist_ok=True, mode=0o700)
         probe.unlink(missing_ok=True)  # what a killed process of the same number left

@@ -20,10 +20,14 @@ from batcher.carrier.auth import Authorization
 from batcher.engine.folder import RunFolder, run_folders
 from batcher.engine.job import Binding, Job, Step, zone_of
 from batcher.errors import InputError
-from batcher.ledger import Ledger
+from batcher.ledger import READY, RETIRED, Ledger
 from batcher.table import Source, open_source
 
 _log = structlog.get_logger()
+
+
+#: In the place of a base URL.
+SIMULATOR = "simulator"
 
 
 @dataclass(frozen=True)
@@ -31,17 +35,20 @@ class Way:
     """How the carrier is reached: who we are there, and what opens the way for one run."""
 
     account_id: str
-    #: part of the run's identity; "simulator" stands for the built-in one
+    #: part of the run's identity; SIMULATOR stands for the built-in one
     base_url: str
     authorization: Authorization | None
     #: gives the base URL to speak to, for as long as it is open
     open: Callable[[RunFolder], AbstractAsyncContextManager[str]]
 
 
-def newest(output: Path) -> tuple[RunFolder | None, RunFolder | None]:
-    """(the unfinished run, the newest finished one). What was not even read to its end is cleared away."""
+def newest(output: Path, way: Way) -> tuple[RunFolder | None, RunFolder | None]:
+    """(the unfinished run, the newest finished one). What was not even read to its end is cleared away.
+
+    Trials against the built-in simulator and runs at a carrier do not count for each other.
+    """
     unfinished, finished = None, None
-    for folder in run_folders(output):
+    for folder in folders_of(output, way):
         with opened(folder) as ledger:
             row, attempts = ledger.run(), ledger.attempts()
         if not row["judged"]:
@@ -55,6 +62,15 @@ def newest(output: Path) -> tuple[RunFolder | None, RunFolder | None]:
         else:
             unfinished = folder
     return unfinished, finished
+
+
+def folders_of(output: Path, way: Way) -> list[RunFolder]:
+    """The runs of an output folder that went the same way, to a carrier or to the built-in simulator; oldest first."""
+    return [
+        folder
+        for folder in run_folders(output)
+        if (run_row(folder)["facts"].get("base_url", way.base_url) == SIMULATOR) == (way.base_url == SIMULATOR)
+    ]
 
 
 @contextmanager
@@ -72,7 +88,11 @@ def run_row(folder: RunFolder) -> dict[str, Any]:
 
 
 def refuse_elsewhere(folder: RunFolder, way: Way, job: Job) -> None:
-    facts = run_row(folder)["facts"]
+    """InputError when the unfinished run has sent something to another account, host or version."""
+    with opened(folder, check=False) as ledger:
+        facts, states = ledger.run()["facts"], ledger.chunks_by_state()
+    if not set(states) - {READY, RETIRED}:
+        return
     was, now = itemgetter("account_id", "base_url", "api")(facts), (way.account_id, way.base_url, job.carrier.api)
     if was != now:
         raise InputError(

@@ -78,13 +78,15 @@ class Window:
 
 def windows(ledger: Ledger, folder: RunFolder, sizes: Sequence[int]) -> Iterator[Window]:
     """Every row's standing, in input order; `sizes` are the rows of each batch of the input."""
-    sweeps = [_Sweep(ledger, step["number"]) for step in ledger.steps()]
+    steps = ledger.steps()
+    sweeps = [_Sweep(ledger, step["number"]) for step in steps]
+    last_planned = max((step["number"] for step in steps if step["planned"] is not None), default=0)
     retired = ledger.run()["retired"]
     start = 0
     for size in sizes:
         window = _decided_here(folder, start, size)
         for sweep in sweeps:
-            sweep.lay_over(window)
+            sweep.lay_over(window, stale=_STALE if sweep.step == last_planned else _STALE_BEFORE)
             if sweep.step < len(sweeps):
                 _pass_on(window, folder, sweep.step + 1)
         if retired:
@@ -119,10 +121,9 @@ def _pass_on(window: Window, folder: RunFolder, step: int) -> None:
     window.status[idle], window.why[idle] = SKIPPED, NOTHING_SET
 
 
-_RETIRED_TEXT = {
-    "SUPERSEDED": "not sent: the input or the job changed, and a newer run took its place",
-    "STALE": "not sent: older than limits.max_age; run with --stale to send it all the same",
-}
+_RETIRED_TEXT = {"SUPERSEDED": "not sent: the input or the job changed, and a newer run took its place"}
+_STALE = "not sent: older than limits.max_age; run with --stale to send it all the same"
+_STALE_BEFORE = "not sent: older than limits.max_age, and a later step went on without it; run with --again"
 _OPEN_TEXT = {
     ACCEPTED: "the carrier has not finished the order",
     "SENDING": "sent, and the answer is not known yet",
@@ -152,13 +153,14 @@ class _Sweep:
         #: by number: of two chunks with the same row, the later one (a refused chunk's child) says more
         self._open: list[tuple[int, _Open]] = []
 
-    def lay_over(self, window: Window) -> None:
+    def lay_over(self, window: Window, *, stale: str) -> None:
+        """`stale` says in words what became of chunks that are retired as STALE."""
         last = window.first + len(window) - 1
         while self._next is not None and self._next.first_row <= last:
             heapq.heappush(self._open, (self._next.number, self._read(self._next.number)))
             self._next = next(self._heads, None)
         for _, chunk in sorted(self._open, key=itemgetter(0)):
-            _lay_chunk(window, chunk)
+            _lay_chunk(window, chunk, stale)
         self._open = [entry for entry in self._open if entry[1].head.last_row > last]
 
     def _read(self, number: int) -> _Open:
@@ -167,14 +169,14 @@ class _Sweep:
         return _Open(head, chunk.rows, chunk.tns, unpack_settlement(self._ledger.issues(number) if settled else None))
 
 
-def _lay_chunk(window: Window, chunk: _Open) -> None:
+def _lay_chunk(window: Window, chunk: _Open, stale: str) -> None:
     begin, end = np.searchsorted(chunk.rows, [window.first, window.first + len(window)])
     if begin == end:
         return
     head, settlement = chunk.head, chunk.settlement
     at = chunk.rows[begin:end] - window.first
     order = window.orders.number(head.order_id or "")
-    status, message = _standing(window, head)
+    status, message = _standing(window, head, stale)
     window.status[at], window.message[at], window.order[at] = status, message, order
     inside = (settlement.position >= begin) & (settlement.position < end)
     if inside.any():
@@ -194,14 +196,15 @@ def _lay_chunk(window: Window, chunk: _Open) -> None:
     ]
 
 
-def _standing(window: Window, head: Head) -> tuple[int, int]:
+def _standing(window: Window, head: Head, stale: str) -> tuple[int, int]:
     """(status, message) of the rows of a chunk that its settlement does not name."""
     if head.state == SETTLED:
         return SUCCEEDED, 0
     if head.state in {READY, REFUSED}:
         return PENDING, 0
     if head.state == RETIRED:
-        return PENDING, window.messages.number((head.why or "", _RETIRED_TEXT.get(head.why or "", "")))
+        text = stale if head.why == "STALE" else _RETIRED_TEXT.get(head.why or "", "")
+        return PENDING, window.messages.number((head.why or "", text))
     text = (
         f"{_OPEN_TEXT[head.state]} ({head.status})"
         if head.state == ACCEPTED and head.status

@@ -6,6 +6,7 @@ the ledger says where. Nothing is sent before the whole input was read, judged a
 
 from __future__ import annotations
 
+import math
 import os
 import secrets as entropy
 import shutil
@@ -20,10 +21,11 @@ import structlog
 from batcher.carrier.client import Client
 from batcher.carrier.limits import Gate
 from batcher.carrier.wire import Wire
-from batcher.engine.folder import RunFolder, locked, new_run_id, prepare_output, run_folder, run_folders
+from batcher.engine.folder import RunFolder, locked, new_run_id, prepare_output, run_folder
 from batcher.engine.identity import (
     Way,
     already_done,
+    folders_of,
     job_digest,
     newest,
     open_input,
@@ -59,9 +61,12 @@ def run(job: Job, way: Way, options: Options, progress: Progress) -> dict[str, A
 
 
 def _run_locked(job: Job, way: Way, options: Options, progress: Progress) -> dict[str, Any]:
-    unfinished, finished = newest(job.output_path)
+    unfinished, finished = newest(job.output_path, way)
     if unfinished is not None:
         refuse_elsewhere(unfinished, way, job)
+    if finished is not None:
+        _forget_secrets(finished)
+    superseded: dict[str, Any] | None = None
     row = None if unfinished is None else run_row(unfinished)
     of_job = job_digest(job, way)
     source = open_input(job, is_needed=row is None or row["retired"] is not None)
@@ -78,20 +83,32 @@ def _run_locked(job: Job, way: Way, options: Options, progress: Progress) -> dic
                 return _work(unfinished, job, way, options, progress)
             if source is not None:
                 columns_of(job, source)  # an input that cannot be run takes nobody's place
-            _supersede(unfinished, job, way, progress)
+            superseded = _supersede(unfinished, job, way, progress)
         assert source is not None
         if finished is not None and options.stale and _revived(finished, run_digest(source.digest(), of_job)):
             _log.info("sending what had grown stale", run=finished.run_id)
-            return _work(finished, job, way, options, progress)
+            return _beside(superseded, _work(finished, job, way, options, progress))
         if finished is not None and (
             done := already_done(finished, run_digest(source.digest(), of_job), job, again=options.again)
         ):
-            return done
+            return _beside(superseded, done)
         folder = _create(job, way, source, of_job)
     finally:
         if source is not None:
             source.close()
-    return _work(folder, job, way, options, progress)
+    return _beside(superseded, _work(folder, job, way, options, progress))
+
+
+def _beside(superseded: Mapping[str, Any] | None, summary: dict[str, Any]) -> dict[str, Any]:
+    """The summary of a run that took another's place: what that one leaves open is told as well."""
+    if superseded is None:
+        return summary
+    kept = {name: superseded[name] for name in ("run", "statuses", "doubled_orders", "exit_code", "folder")}
+    worst = 5 if superseded["doubled_orders"] else 4 if superseded["statuses"]["unknown"] else 0
+    summary = {**summary, "superseded": kept, "exit_code": max(worst, summary["exit_code"])}
+    if "already_done" not in summary:
+        write_summary(Path(summary["folder"]), summary, summary_text(summary))
+    return summary
 
 
 def _revived(folder: RunFolder, digest: str) -> bool:
@@ -99,7 +116,17 @@ def _revived(folder: RunFolder, digest: str) -> bool:
     if run_row(folder)["digest"] != digest:
         return False
     with opened(folder) as ledger:
+        if ledger.has_stale():
+            _check_files(folder, ledger)
         return ledger.revive_stale() > 0
+
+
+def _forget_secrets(folder: RunFolder) -> None:
+    """Of a finished run, unless it holds what --stale may send: an attempt may have been killed before it did so."""
+    if folder.secret.exists():
+        with opened(folder, check=False) as ledger:
+            if not _may_send(ledger):
+                folder.secret.unlink(missing_ok=True)
 
 
 def _create(job: Job, way: Way, source: Source, of_job: str) -> RunFolder:
@@ -109,9 +136,6 @@ def _create(job: Job, way: Way, source: Source, of_job: str) -> RunFolder:
     folder = RunFolder(job.output_path / new_run_id(job.output_path, digest))
     # One that is there without a ledger was left by a process that was killed right here.
     folder.path.mkdir(mode=0o700, exist_ok=True)
-    # Every older run is finished or retired by now: none of it is sent any more.
-    for older in run_folders(job.output_path):
-        older.secret.unlink(missing_ok=True)
     try:
         begin(folder, job, way, source, of_job, tn_column)
     except BatcherError:
@@ -155,6 +179,10 @@ def _work(folder: RunFolder, job: Job, way: Way, options: Options, progress: Pro
         plan_step(steps[0], folder, ledger)
         if options.confirm is not None and not options.confirm(_waiting(ledger, way, job)):
             raise Interrupted("Nothing was sent. The same command asks again.")
+        for older in folders_of(job.output_path, way):
+            # Each is finished or retired, and from here on not the newest: none of it is sent any more.
+            if older.run_id < folder.run_id:
+                older.secret.unlink(missing_ok=True)
         attempt = ledger.begin_attempt({"pid": os.getpid()})
         started = time.monotonic()
         error: Exception | None = None
@@ -168,6 +196,8 @@ def _work(folder: RunFolder, job: Job, way: Way, options: Options, progress: Pro
         facts = {"pid": os.getpid(), "seconds": time.monotonic() - started, **wire}
         summary = _close(folder, ledger, steps, job, attempt, facts, error)
     if error is not None:
+        if isinstance(error, BatcherError):
+            error.summary = summary
         raise error
     return summary
 
@@ -176,7 +206,20 @@ def _check_files(folder: RunFolder, ledger: Ledger) -> None:
     """The files of the run folder are part of the record: InputError when one was changed."""
     for name, digest in ledger.run()["facts"]["files"].items():
         if not (folder.path / name).is_file() or digest_of(folder.path / name) != digest:
-            raise InputError(f"{folder.path / name}: was changed or is gone; this run cannot go on. Nothing was sent.")
+            raise InputError(
+                f"{folder.path / name}: was changed or is gone; this run cannot go on. {_remedy(folder, ledger)}"
+            )
+
+
+def _remedy(folder: RunFolder, ledger: Ledger) -> str:
+    """What a person can do about a run whose record is damaged."""
+    sent = sum(count for state, count in ledger.chunks_by_state().items() if state not in {READY, RETIRED})
+    if not sent:
+        return f"Nothing of it was sent: delete {folder.path}, and start again."
+    return (
+        f"Restore it from a copy. Without one, look at the carrier for orders whose CustomerOrderId begins with "
+        f"b-{ledger.run()['prefix']}- ({sent} chunks were sent), then move {folder.path} away."
+    )
 
 
 def _waiting(ledger: Ledger, way: Way, job: Job) -> dict[str, Any]:
@@ -193,8 +236,8 @@ def _waiting(ledger: Ledger, way: Way, job: Job) -> dict[str, Any]:
     }
 
 
-def _supersede(folder: RunFolder, job: Job, way: Way, progress: Progress) -> None:
-    """Settle what a run has sent whose input or job is no more: nothing new of it leaves."""
+def _supersede(folder: RunFolder, job: Job, way: Way, progress: Progress) -> dict[str, Any]:
+    """Settle what a run has sent whose input or job is no more: nothing new of it leaves. Its summary."""
     _log.warning("input or job changed: the unfinished run is settled and retired", run=folder.run_id)
     with opened(folder) as ledger:
         steps = restored(ledger)
@@ -217,9 +260,10 @@ def _supersede(folder: RunFolder, job: Job, way: Way, progress: Progress) -> Non
         except BatcherError as stopped:
             error = stopped  # nothing retires: the next start looks again
         facts = {"pid": os.getpid(), "seconds": time.monotonic() - started, "requests": 0, "throttled": 0, **count}
-        _close(folder, ledger, steps, job, attempt, facts, error)
+        summary = _close(folder, ledger, steps, job, attempt, facts, error)
     if error is not None:
         raise error
+    return summary
 
 
 def _close(
@@ -257,15 +301,24 @@ def _may_send(ledger: Ledger) -> bool:
     """
     if ledger.run()["retired"] is not None:
         return False
-    return not _all_planned(ledger) or any(ledger.chunks_by_state().get(state) for state in (*OPEN_STATES, RETIRED))
+    is_open = any(ledger.chunks_by_state().get(state) for state in OPEN_STATES)
+    return is_open or not _all_planned(ledger) or ledger.has_stale()
 
 
 def _all_planned(ledger: Ledger) -> bool:
     return all(step["planned"] is not None for step in ledger.steps()) or ledger.run()["retired"] is not None
 
 
-#: An order is posted and polled, a record is got, put and read back.
-_REQUESTS_PER_CHUNK: dict[type, int] = {Order: 2, Check: 1, Ensure: 3, Read: 1}
+def _requests(step: Step, ledger: Ledger, api: str) -> int:
+    """How many requests a planned step takes: an order is posted and polled, a record is got, put and read back."""
+    chunks, talk = sum(ledger.chunks_by_state(step.number).values()), step.operation.talk
+    if not isinstance(talk, Read):
+        return chunks * {Order: 2, Check: 1, Ensure: 3}[type(talk)]
+    if not chunks:
+        return 0
+    _, first, _ = ledger.chunk(ledger.numbers(step.number, READY, most=1)[0])
+    rows = sum(ledger.rows_by_state(step.number).values())
+    return math.ceil(rows * len(talk.pages(first, api)) / len(first.rows))
 
 
 def _point_latest(folder: RunFolder) -> None:
@@ -310,12 +363,12 @@ def check(job: Job, way: Way) -> dict[str, Any]:
                 ledger, folder, folder.path, job.steps, api=job.carrier.api, file_format=job.output_format
             )
             orders = sum(ledger.chunks_by_state(1).values())
+            requests = _requests(restored(ledger)[0], ledger, job.carrier.api)
             summary = summarize(folder, ledger, tally, exit_code(as_if_sent(tally), job.limits, doubled=False))
         rejects = f"rejects.{job.output_format}"
         (folder.path / rejects).replace(folder.path.parent / rejects)
     finally:
         shutil.rmtree(folder.path, ignore_errors=True)
-    requests = orders * _REQUESTS_PER_CHUNK[type(job.steps[0].operation.talk)]
     return {
         **summary,
         "run": "check",

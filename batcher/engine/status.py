@@ -9,9 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from batcher import operations
 from batcher.engine.folder import RunFolder, locked, run_folder
-from batcher.errors import InputError
-from batcher.ledger import ACCEPTED, OPEN_STATES, PARKED, READY, UNKNOWN, Ledger, Readings
+from batcher.errors import BatcherError, InputError
+from batcher.ledger import ACCEPTED, OPEN_STATES, PARKED, READY, UNKNOWN, Head, Ledger, Readings
+from batcher.model import Order
 
 _ORDER_ID = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 
@@ -21,7 +23,10 @@ def standing(folder: RunFolder, job: Path) -> dict[str, Any]:
 
     `job` is the job file, or the output folder of runs that have none.
     """
-    ledger = Readings(folder.ledger)
+    try:
+        ledger = Readings(folder.ledger)
+    except BatcherError as error:
+        return {"run": folder.run_id, "state": str(error), "rows": 0, "chunks": {}, "parked": [], "next": None}
     try:
         row, chunks, attempts = ledger.run(), ledger.chunks_by_state(), ledger.attempts()
         parked = [ledger.head(number) for step in ledger.steps() for number in ledger.numbers(step["number"], PARKED)]
@@ -78,19 +83,31 @@ def resolve(output: Path, run_id: str | None, number: int, *, order_id: str | No
         ledger = Ledger(folder.ledger)
         try:
             head = ledger.head(number)
-            if (order_id or not_sent) and head.state not in {PARKED, UNKNOWN}:
-                raise InputError(f"Chunk {number} is {head.state}: nothing about it is in doubt.")
+            if order_id or not_sent:
+                _check_open(ledger, head)
             if order_id:
+                if not isinstance(operations.get(ledger.steps()[head.step - 1]["operation"]).talk, Order):
+                    raise InputError(
+                        f"Chunk {number} makes no order: the next start reads its record back, or --not-sent."
+                    )
                 if not _ORDER_ID.fullmatch(order_id):
                     raise InputError(f'--order "{order_id}" is no order id (letters, digits and dashes).')
                 ledger.found(number, order_id)
             elif not_sent:
-                if ledger.run()["retired"] is not None:
-                    raise InputError(f"{folder.run_id} was superseded: nothing of it is sent any more.")
                 ledger.release(number)
             return _evidence(ledger, number)
         finally:
             ledger.close()
+
+
+def _check_open(ledger: Ledger, head: Head) -> None:
+    """InputError unless a person may decide about the chunk; an order that one named wrongly is in doubt again."""
+    if ledger.run()["retired"] is not None:
+        raise InputError(f"{ledger.path.parent.name} was superseded: nothing of it is sent or asked for any more.")
+    if head.state == ACCEPTED and head.doubted and head.status is None:
+        ledger.park(head.number, "a person decides again; the carrier has not shown the order yet")
+    elif head.state not in {PARKED, UNKNOWN}:
+        raise InputError(f"Chunk {head.number} is {head.state}: nothing about it is in doubt.")
 
 
 def _evidence(ledger: Ledger, number: int) -> str:

@@ -22,6 +22,8 @@ LEAST_IN_FLIGHT, MOST_IN_FLIGHT = 8, 64
 #: On the first signal, writes under way get so long to be answered.
 GRACE_SECONDS = 30.0
 _PAGE = 256
+#: How often `--wait` looks whether a proof that it waits for has ended.
+_PROVING_SECONDS = 0.5
 
 
 class Submission:
@@ -120,7 +122,12 @@ class Submission:
             self._deadline = anyio.current_time() + self._wait_seconds
         with anyio.CancelScope(deadline=self._deadline) as scope:
             await changed.wait()
-        if scope.cancelled_caught and not self._unsent:
+        if not scope.cancelled_caught or self._unsent:
+            return
+        if self._conversation.proving:
+            # What was proven so far would be lost, and the next start would begin at nothing.
+            self._deadline = anyio.current_time() + _PROVING_SECONDS
+        else:
             self.stop(GRACE_SECONDS)
 
     def _start(self, number: int, state: str, send: bool) -> None:

@@ -67,6 +67,7 @@ def summarize(folder: RunFolder, ledger: Ledger, tally: Tally, code: int) -> dic
         "orders": ledger.orders_by_status(),
         "doubled_orders": [ids for _, ids in ledger.doubles()],
         "attempts": len(attempts),
+        "killed_attempts": sum(attempt["ended"] is None for attempt in attempts),
         "requests": sum(attempt["facts"].get("requests", 0) for attempt in attempts),
         "throttled": sum(attempt["facts"].get("throttled", 0) for attempt in attempts),
         "seconds": round(seconds, 3),
@@ -109,6 +110,8 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         f"requests: {summary['requests']:,} (429: {summary['throttled']:,})   seconds: {summary['seconds']:,.1f}   "
         f"TNs per second: {summary['tns_per_second']:,.0f}"
     )
+    if killed := summary.get("killed_attempts"):
+        lines.append(f"  without those of {killed} attempts that were killed")
     return "\n".join(lines) + "\n"
 
 

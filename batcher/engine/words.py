@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from batcher import tn as rules
 from batcher.engine.duplicates import CONFLICT
 from batcher.engine.job import Step
-from batcher.engine.judge import bindings
+from batcher.engine.judge import Secrets, bindings
 from batcher.engine.outcome import BAD_VALUE, NOTHING_SET, Window
 from batcher.engine.values import Values, judge_cell, values_at
 from batcher.model import DUPLICATE, REJECTED, SKIPPED
@@ -35,6 +35,8 @@ class Reporter:
         self._tn_column: str | None = facts["tn_column"]
         self._bindings = bindings(steps)
         self._values = [Values(step) for step in steps]
+        #: malformed lines are not kept
+        self._is_masked = not set(Secrets.of(steps).columns.values()).isdisjoint(facts["columns"])
         #: of the input, less what we wrote into a file of rejects that is fed again
         self.columns = [name for name in facts["columns"] if name not in {"batcher_code", "batcher_reason"}]
 
@@ -63,7 +65,12 @@ class Reporter:
         rejected = window.status == REJECTED
         for why in np.unique(window.why[rejected & (window.same != CONFLICT)]):
             mask = rejected & (window.why == why)
-            if why >= BAD_VALUE:
+            if why == rules.REASON["ROW_MALFORMED"] and self._is_masked:
+                for position in np.flatnonzero(mask).tolist():
+                    hint = f"{rules.REASONS[why].hint} It is row {window.first + position}; its line may hold a secret."
+                    messages.append(("ROW_MALFORMED", hint))
+                    message[position] = len(messages) - 1
+            elif why >= BAD_VALUE:
                 self._say_bad_value(int(why) - BAD_VALUE, np.flatnonzero(mask), frame, message, messages)
             else:
                 say(mask, *rules.REASONS[why])

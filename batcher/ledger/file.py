@@ -33,6 +33,7 @@ _NETWORK_FILE_SYSTEMS = {
 }
 
 
+_REMEDY = "Restore it from a copy. Without one nobody knows what its run has sent: look at the carrier's orders."
 #: How the kernel writes a space, tab, line break or backslash in a path (proc_pid_mountinfo(5)).
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
@@ -62,8 +63,10 @@ def open_file(path: Path, *, check: bool) -> sa.Engine:
     except sa.exc.DatabaseError as error:
         engine.dispose()
         if isinstance(error.orig, sqlite3.Error) and error.orig.sqlite_errorcode & 0xFF in _PASSING:
-            raise StorageFailed(f"{path}: the ledger could not be opened ({error.orig}). Nothing was sent.") from error
-        raise InputError(f"{path}: not a readable ledger ({error.orig}). Nothing was sent.") from error
+            raise StorageFailed(
+                f"{path}: the ledger could not be opened ({error.orig}). Check the disk, then give the same command again."
+            ) from error
+        raise InputError(f"{path}: not a readable ledger ({error.orig}). {_REMEDY}") from error
     except InputError:
         engine.dispose()
         raise
@@ -120,4 +123,4 @@ def _recognize(db: sa.Connection, path: Path, *, check: bool) -> None:
         return
     damage = db.exec_driver_sql("PRAGMA quick_check(1)").scalar()
     if damage != "ok":
-        raise InputError(f"{path} is damaged ({damage}). Nothing was sent.")
+        raise InputError(f"{path} is damaged ({damage}). {_REMEDY}")

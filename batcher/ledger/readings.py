@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from batcher.errors import InputError, StorageFailed
 from batcher.ledger.file import open_file
 from batcher.ledger.rows import Head, chunk_of, head_of
-from batcher.ledger.tables import ACCEPTED, ATTEMPT, CHUNK, CHUNK_ISSUES, CHUNK_ROWS, EVENT, RUN, SETTLED, STEP
+from batcher.ledger.tables import ACCEPTED, ATTEMPT, CHUNK, CHUNK_ISSUES, CHUNK_ROWS, EVENT, RETIRED, RUN, SETTLED, STEP
 from batcher.model import Chunk
 
 _LOAD = (
@@ -21,6 +21,9 @@ _LOAD = (
     .join(CHUNK_ROWS, CHUNK_ROWS.c.chunk == CHUNK.c.number)
     .where(CHUNK.c.number == sa.bindparam("_number"))
 )
+_LAST_PLANNED = sa.select(sa.func.max(STEP.c.number)).where(STEP.c.planned.isnot(None)).scalar_subquery()
+#: Chunks that --stale sends after all.
+STALE = sa.and_(CHUNK.c.state == RETIRED, CHUNK.c.why == "STALE", CHUNK.c.step == _LAST_PLANNED)
 _PAGE = (
     sa.select(CHUNK.c.number)
     .where(
@@ -62,6 +65,14 @@ class Readings:
             raise StorageFailed(f"{self.path}: the ledger cannot be read or written ({error.orig}).") from error
         except ValueError as error:
             raise StorageFailed(f"{self.path}: the ledger is damaged ({error}).") from error
+
+    def has_stale(self) -> bool:
+        """Whether --stale would send something: chunks retired as STALE in the step planned last.
+
+        A later step that is planned already would never see the rows of an earlier one.
+        """
+        with self._reading() as db:
+            return db.execute(sa.select(CHUNK.c.number).where(STALE).limit(1)).first() is not None
 
     def run(self) -> dict[str, Any]:
         """The run's row; `facts` decoded. Of a run that was killed before it was written down: one not judged."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batcher.ledger.readings import Readings
+from batcher.ledger.readings import STALE, Readings
 from batcher.ledger.rows import Planned, insert_chunks, scalar
 from batcher.ledger.tables import (
     ACCEPTED,
@@ -116,14 +116,9 @@ class Ledger(Readings):
             _note(db, number, "retired", {"why": code})
 
     def revive_stale(self) -> int:
-        """RETIRED as STALE → READY, and the run is not finished any more. How many.
-
-        Only in the step planned last: a later step that is planned already would never see the rows.
-        """
-        last = sa.select(sa.func.max(STEP.c.number)).where(STEP.c.planned.isnot(None)).scalar_subquery()
+        """RETIRED as STALE → READY, and the run is not finished any more. How many; see `has_stale`."""
         with self._transaction() as db:
-            stale = sa.and_(CHUNK.c.state == RETIRED, CHUNK.c.why == "STALE", CHUNK.c.step == last)
-            moved = db.execute(sa.update(CHUNK).where(stale).values(state=READY, why=None))
+            moved = db.execute(sa.update(CHUNK).where(STALE).values(state=READY, why=None))
             if moved.rowcount:
                 db.execute(sa.update(RUN).values(finished=None, exit_code=None))
                 db.execute(_NOTE, {"at": time.time(), "chunk": None, "what": "revived", "detail": None})

@@ -294,6 +294,10 @@ async def test_after_a_resend_already_there_is_no_failure(tmp_path):
         way.ledger.absent(1, "3 misses")
         await way.conversation.send(1)
         assert way.states() == [UNKNOWN]
+        # Nothing was found, and it is refused once more: then it means what it says.
+        way.ledger.absent(1, "3 misses")
+        await way.conversation.send(1)
+        assert way.states() == [REFUSED]
     (tmp_path / "first").mkdir()
     async with line(tmp_path / "first", lots(1), faults=[post("status", status=400, body=body)]) as way:
         await way.conversation.send(1)
@@ -452,6 +456,47 @@ async def test_read_in_one_request(tmp_path):
         await way.run()
         assert [place for place, _ in way.outcome(1).products] == [0, 2]
         assert {position: code for position, (_, code, _) in way.failed(1).items()} == {1: "15610"}
+
+
+@pytest.mark.parametrize("detail", ["full", "summary"])
+async def test_a_glitch_while_reading(tmp_path, detail):
+    """A page of a proxy's instead of the answer says nothing: it is asked for again."""
+    chunk = lot(A, B, values=({},), envelope={"detail": detail})
+    async with line(tmp_path, [chunk], operation="tn-details", faults=[Fault(kind="garbage", nth=(1,))]) as way:
+        await way.run()
+        assert way.failed(1) == {}
+
+
+async def test_the_first_tn_is_forbidden(tmp_path):
+    """Others can be read: it fails by itself."""
+    faults = [Fault(kind="status", path="/tns/+19195550100/*", status=403)]
+    chunk = lot(A, B, C, values=({},), envelope={"detail": "full"})
+    async with line(tmp_path, [chunk], operation="tn-details", faults=faults) as way:
+        await way.run()
+        assert way.failed(1) == {0: (FAILED, "403", "Forbidden")}
+
+
+@pytest.mark.parametrize(
+    ("detail", "status"), [("full", 403), ("summary", 403), ("summary", 404)], ids=["all TNs", "in one", "no such path"]
+)
+async def test_reading_is_not_allowed(tmp_path, detail, status):
+    """What holds for all TNs is about us: nobody fails, the step stops."""
+    chunk = lot(A, B, values=({},), envelope={"detail": detail})
+    async with line(tmp_path, [chunk], operation="tn-details", faults=[Fault(kind="status", status=status)]) as way:
+        with pytest.raises(CarrierRefused, match=str(status)):
+            await way.run()
+        assert way.states() == [READY]
+
+
+async def test_an_outage_fails_no_question(tmp_path, monkeypatch):
+    """However long the carrier answers 503: the rows stay unsent for the next start, whatever method asks."""
+    monkeypatch.setattr("batcher.carrier.converse.READ_SECONDS", 0.0)
+    chunk = lot(A, B, values=({},), envelope={"detail": "summary"})
+    async with line(tmp_path, [chunk], operation="tn-details", faults=[Fault(kind="status", status=503)]) as way:
+        way.wire.first_patience_seconds = -1.0
+        with pytest.raises(CarrierUnavailable):
+            await way.run()
+        assert way.states() == [READY]
 
 
 async def test_a_page_that_was_not_answered_succeeds_for_nobody(tmp_path):

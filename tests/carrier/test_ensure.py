@@ -7,8 +7,9 @@ import pytest
 from batcher.errors import CarrierRefused
 from batcher.ledger import PARKED, READY, REFUSED, SENDING, SETTLED
 from batcher.model import FAILED, SKIPPED
-from batcher.simulator import Fault
+from batcher.simulator import Account, Fault, Options
 from tests.carrier.line import line, lot
+from tests.carrier.turned import Turned
 
 WANTED = "sip:desk@192.0.2.4"
 PEER = {"site_id": "486", "sippeer_id": "500025", "final_destination_uri": "sip:old@192.0.2.9"}
@@ -81,6 +82,62 @@ async def test_a_role_that_is_missing_stops_the_step(tmp_path):
             await way.run(in_flight=1)
         assert way.states()[0] == SETTLED
         assert way.states().count(READY) == 3
+
+
+async def test_the_first_location_is_forbidden(tmp_path):
+    """Others can be read: it fails by itself, and holds nobody up. Alone, it is about the credentials."""
+    chunks = [peer("700000"), *(peer(str(600_000 + place), place + 2) for place in range(3))]
+    options = {"sippeer": [{**PEER, "sippeer_id": str(600_000 + place)} for place in range(3)]}
+    faults = [Fault(kind="status", method="GET", path="sites/486/sippeers/700000", status=403)]
+    async with line(tmp_path, chunks, operation="sippeer-failover", options=options, faults=faults) as way:
+        await way.run()
+        assert way.states() == [SETTLED] * 4
+        assert way.failed(1) == {0: (FAILED, "403", "answered with status 403")}
+        assert (await way.executed())["executions"] == 3
+
+
+async def test_the_only_location_is_forbidden(tmp_path, monkeypatch):
+    """Nothing could be read at all: a person has to look, and the row stays unsent."""
+    monkeypatch.setattr("batcher.carrier.ensure._OTHERS_SECONDS", 0.2)
+    async with ensure(tmp_path, faults=[fault("status", "GET", status=403)]) as way:
+        with pytest.raises(CarrierRefused, match="403"):
+            await way.run()
+        assert way.states() == [READY]
+
+
+async def test_a_write_that_is_forbidden_after_others_were_not(tmp_path):
+    """It says why, so the row fails; the same at the next start, whose first write it is."""
+    chunks = [peer(), peer("600000", 2)]
+    options = {"sippeer": [PEER, {**PEER, "sippeer_id": "600000"}]}
+    body = "<SipPeerResponse><ResponseStatus><ErrorCode>1016</ErrorCode><Description>no</Description></ResponseStatus></SipPeerResponse>"
+    faults = [Fault(kind="status", method="PUT", path="sites/486/sippeers/600000", status=403, body=body)]
+    account = Account(Options(**options))
+    async with line(tmp_path, chunks, operation="sippeer-failover", account=account, faults=faults) as way:
+        await way.conversation.send(1)
+    async with line(tmp_path, None, operation="sippeer-failover", account=account, faults=faults) as way:
+        await way.run()
+        assert way.states() == [SETTLED, REFUSED]
+        assert way.failed(2) == {0: (FAILED, "1016", "no")}
+
+
+@pytest.mark.parametrize("nth", [1, 2], ids=["before the write", "after it"])
+async def test_a_glitch_while_a_record_is_read(tmp_path, nth):
+    """A page of a proxy's instead of the record says nothing: it is asked for again."""
+    async with ensure(tmp_path, faults=[fault("garbage", "GET", nth=(nth,))]) as way:
+        await way.run()
+        assert way.states() == [SETTLED]
+        assert way.failed(1) == {}
+        assert (await way.executed())["executions"] == 1
+
+
+async def test_a_very_low_rate(tmp_path, monkeypatch):
+    """However long its turn takes to come, a record is read, written and read back once each."""
+    async with ensure(tmp_path) as way:
+        way.wire.gate.requests_per_second = 0.15
+        monkeypatch.setattr("batcher.carrier.ensure.elapsed_clock", Turned.of(way.wire))
+        await way.run(rate=0.15)
+        assert way.states() == [SETTLED]
+        assert way.wire.requests == 3
 
 
 async def test_reads_back_as_something_else(tmp_path):

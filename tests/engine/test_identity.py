@@ -6,7 +6,7 @@ import pytest
 
 from batcher.engine.identity import job_digest, newest, open_input, run_digest
 from batcher.errors import InputError
-from tests.engine.runs import CHECKER, FAILOVER, SMS, SMS_OFF, account, way_to, write_job
+from tests.engine.runs import CHECKER, FAILOVER, SMS, SMS_OFF, account, begun, way_to, write_job
 
 HUSH = '[[step]]\noperation = "tn-options"\nport_out_passcode = "hush1"\n'
 
@@ -67,6 +67,20 @@ def test_only_a_run_that_is_resumed_can_do_without_its_input(tmp_path):
         open_input(job, is_needed=True)
 
 
+def test_a_lost_ledger_is_no_reason_to_send_again(tmp_path):
+    """Without it nobody knows what the run has sent: refused, whether the file is gone or empty."""
+    with begun(tmp_path, SMS, "tn\n9195550123\n") as (folder, _):
+        pass
+    folder.ledger.write_bytes(b"")
+    for wal in folder.path.glob("ledger.db-*"):
+        wal.unlink()
+    with pytest.raises(InputError, match=r"ledger\.db: is gone or empty"):
+        newest(tmp_path, way_to(account()))
+    folder.ledger.unlink()
+    with pytest.raises(InputError, match=r"ledger\.db: is gone or empty"):
+        newest(tmp_path, way_to(account()))
+
+
 def test_an_output_without_runs_has_none(tmp_path):
     """Nothing to resume, nothing done."""
-    assert newest(tmp_path / "out") == (None, None)
+    assert newest(tmp_path / "out", way_to(account())) == (None, None)

@@ -7,15 +7,19 @@ import json
 import os
 import shutil
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from batcher.engine import run as engine
 from batcher.engine.folder import RunFolder
 from batcher.engine.identity import opened
+from batcher.engine.job import read_job
 from batcher.errors import CarrierRefused, InputError, Interrupted
+from batcher.operations import get
 from batcher.simulator import Fault
 from tests.engine.runs import (
     CHECKER,
@@ -335,19 +339,89 @@ def test_a_carrier_out_of_reach_keeps_the_superseded_run_for_the_next_start(tmp_
 
 
 def test_an_unfinished_run_stays_with_its_account_address_and_version(tmp_path):
-    """Nothing that was planned for one account goes to another."""
-    job = write_job(tmp_path, CHECKER, A)
-    with pytest.raises(Interrupted):
-        start(job, way_to(account()), StopsAtStart())
+    """What was sent to one account is finished there before anything goes to another."""
+    url = "https://api.bandwidth.com/api/v2"
+    job = write_job(tmp_path, SMS, A)
+    assert start(job, way_to(account(settle={"seconds": 1_000}), base_url=url), wait_seconds=0)["exit_code"] == 4
     [folder] = runs(job)
     for elsewhere in (
-        (job, way_to(account(), account_id="9900013")),
-        (job, way_to(account(), base_url="https://api.bandwidth.com/api/v2")),
-        (write_job(tmp_path, CHECKER, before='[carrier]\napi = "v1"\n'), way_to(account())),
+        (job, way_to(account(), account_id="9900013", base_url=url)),
+        (job, way_to(account(), base_url="https://test.api.bandwidth.com/api/v2")),
+        (write_job(tmp_path, SMS, before='[carrier]\napi = "v1"\n'), way_to(account(), base_url=url)),
     ):
         with pytest.raises(InputError, match=folder.name):
             start(*elsewhere)
-    assert states(folder) == {"READY": 1}
+    assert states(folder) == {"ACCEPTED": 1}
+
+
+def test_a_run_that_sent_nothing_holds_nobody_up(tmp_path):
+    """A wrong account that was mended is no other account's unfinished business."""
+    job = write_job(tmp_path, SMS, A)
+    with pytest.raises(Interrupted):
+        start(job, way_to(account(), account_id="9900013"), StopsAtStart())
+    summary = start(job, way_to(account()))
+    assert fates(summary) == [("succeeded", "")] * 2
+    assert fates({"folder": runs(job)[0]}) == [("pending", "SUPERSEDED")] * 2
+
+
+def test_a_trial_counts_for_nothing_at_the_carrier(tmp_path):
+    """A finished run stays the newest of its kind, and an unfinished trial is nobody's predecessor."""
+    job, real, trial = write_job(tmp_path, SMS, A), account(), account()
+    at_carrier = way_to(real, base_url="https://api.bandwidth.com/api/v2")
+    first = start(job, at_carrier)
+    with pytest.raises(Interrupted):
+        start(job, way_to(trial), StopsAtStart())
+    assert start(job, at_carrier)["run"] == first["run"]
+    assert start(job, way_to(trial))["statuses"]["succeeded"] == 2
+    assert start(job, at_carrier)["already_done"]
+    assert real.executed()["orders"] == trial.executed()["orders"] == 1
+
+
+def test_a_link_that_is_none_is_found_before_anything_is_sent(tmp_path):
+    """A copy that followed links leaves a folder in its place."""
+    job, simulated = write_job(tmp_path, SMS, A), account()
+    (job.output_path / "latest").mkdir(parents=True)
+    with pytest.raises(InputError, match="latest: is there, and no link"):
+        start(job, way_to(simulated))
+    assert simulated.executed()["orders"] == 0
+
+
+def test_a_run_that_was_stopped_brings_its_summary(tmp_path):
+    """Whoever catches the error can tell where every row stands."""
+    job = write_job(tmp_path, SMS, A)
+    with pytest.raises(Interrupted) as stopped:
+        start(job, way_to(account()), StopsAtStart())
+    assert stopped.value.summary is not None
+    assert stopped.value.summary["statuses"]["pending"] == 2
+    assert stopped.value.summary["exit_code"] == 3
+
+
+def test_what_a_superseded_run_leaves_open_is_told(tmp_path):
+    """A doubled order found while its run is put to rest ends the next one with 5, both ids shown."""
+    simulated = account(settle={"seconds": 1_000})
+    start(write_job(tmp_path, SMS, A), way_to(simulated), wait_seconds=0)
+    job = write_job(tmp_path, SMS, B)
+    summary = start(job, way_to(simulated), wait_seconds=0)
+    assert (summary["exit_code"], summary["superseded"]["statuses"]["unknown"]) == (4, 2)
+    simulated.options = simulated.options.model_copy(update={"settle": "at once"})
+    assert start(job, way_to(simulated))["exit_code"] == 0
+
+
+def test_a_doubled_order_of_a_superseded_run_is_told(tmp_path):
+    """Found while the run is put to rest, it ends the next one with 5, both ids shown."""
+    simulated = account()
+    with pytest.raises(Interrupted):
+        start(write_job(tmp_path, SMS, A), way_to(simulated), StopsAtStart())
+    with opened(RunFolder(runs(read_job(tmp_path / "job.toml"))[0])) as ledger:
+        # Somebody on the way repeated the request, and the process died before an answer came.
+        ledger.intend(1)
+        talk: Any = get("tn-options").talk
+        body = talk.post(ledger.chunk(1)[1], "v2").body
+        for _ in range(2):
+            simulated.post_order(body, api="v2", account_id="9900012", user="me", now=time.time() - 60)
+    summary = start(write_job(tmp_path, SMS, B), way_to(simulated))
+    assert summary["exit_code"] == 5
+    assert [len(ids) for ids in summary["superseded"]["doubled_orders"]] == [2]
 
 
 @pytest.mark.parametrize("name", ["tn.i8", "same.i8", "why.1.u1", "input.arrow"])
@@ -410,6 +484,40 @@ def test_what_grew_stale_can_be_sent_after_all(tmp_path):
     sent = start(job, way, stale=True)
     assert fates(sent) == [("succeeded", "")] * 2
     assert len(runs(job)) == 1
+    assert start(job, way, stale=True)["already_done"]
+
+
+def test_a_new_run_that_is_declined_takes_no_secret_away(tmp_path):
+    """What had grown stale can be sent with --stale until another run has begun to send."""
+    way = way_to(account())
+    steps = '[[step]]\noperation = "tn-options"\nport_out_passcode = { column = "Code" }\n'
+    old = '[limits]\nrequests_per_second = 500\nmax_age = "0s"\n'
+    rows = "TN,Code\n2012000001,Ab12\n"
+    assert start(write_job(tmp_path, steps, rows, limits=old), way)["exit_code"] == 4
+    with pytest.raises(Interrupted):
+        start(write_job(tmp_path, steps, "TN,Code\n2012000002,Ab12\n"), way, confirm=lambda _: False)
+    assert (runs(job := write_job(tmp_path, steps, rows))[0] / "secret.arrow").exists()
+    assert start(job, way, stale=True)["statuses"]["succeeded"] == 1
+    assert not list(tmp_path.rglob("secret.arrow"))
+
+
+def test_a_secret_that_outlived_its_run_goes_at_the_next_start(tmp_path):
+    """A process may be killed between the end of a run and the removal."""
+    way = way_to(account())
+    job = write_job(tmp_path, '[[step]]\noperation = "tn-options"\nport_out_passcode = "Ab12"\n', A)
+    start(job, way)
+    left = runs(job)[0] / "secret.arrow"
+    left.write_bytes(b"")
+    assert start(job, way)["already_done"]
+    assert not left.exists()
+
+
+def test_what_grew_stale_before_a_later_step_is_not_promised(tmp_path):
+    """--stale cannot send it any more: its line names the way that can."""
+    way, steps = way_to(account()), CHECKER + SMS
+    job = write_job(tmp_path, steps, A, limits='[limits]\nrequests_per_second = 500\nmax_age = "0s"\n')
+    summary = start(job, way)
+    assert "run with --again" in (Path(summary["folder"]) / "results.csv").read_text()
     assert start(job, way, stale=True)["already_done"]
 
 

@@ -129,6 +129,51 @@ def test_a_person_says_it_was_never_sent(run, tmp_path):
     assert ledger.chunks_by_state() == {"READY": 1}
 
 
+def test_an_order_that_was_mistyped_can_be_named_again(run, tmp_path):
+    """Until the carrier has shown the order, a person may decide otherwise."""
+    _, ledger = run
+    park(ledger)
+    resolve(tmp_path, "run", 1, order_id="mistyped", not_sent=False)
+    assert ledger.head(1).order_id == "mistyped"
+    resolve(tmp_path, "run", 1, order_id=ORDER, not_sent=False)
+    assert (ledger.head(1).state, ledger.head(1).order_id) == ("ACCEPTED", ORDER)
+    ledger.observe(1, "RECEIVED")
+    with pytest.raises(InputError, match="nothing about it is in doubt"):
+        resolve(tmp_path, "run", 1, order_id="another", not_sent=False)
+
+
+def test_a_superseded_run_is_left_as_it_is(run, tmp_path):
+    """Nobody would ever ask for an order that was named there."""
+    _, ledger = run
+    park(ledger)
+    ledger.retire_run("SUPERSEDED")
+    with pytest.raises(InputError, match="was superseded"):
+        resolve(tmp_path, "run", 1, order_id=ORDER, not_sent=False)
+
+
+def test_a_record_has_no_order(tmp_path):
+    """What is written by PUT cannot be found by an order's id."""
+    rows = "Site,Peer,To\n486,1,sip:desk@192.0.2.4\n"
+    steps = (
+        '[[step]]\noperation = "sippeer-failover"\nsite_id = { column = "Site" }\n'
+        'sippeer_id = { column = "Peer" }\nfinal_destination_uri = { column = "To" }\n'
+    )
+    with begun(tmp_path, steps, rows) as (_, ledger):
+        park(ledger)
+        with pytest.raises(InputError, match="makes no order"):
+            resolve(tmp_path, "run", 1, order_id=ORDER, not_sent=False)
+
+
+def test_one_unreadable_ledger_does_not_hide_the_other_runs(run, tmp_path):
+    """Its line says what is wrong with it."""
+    folder, ledger = run
+    ledger.close()
+    folder.ledger.write_bytes(b"no ledger" * 100)
+    found = standing(folder, JOB)
+    assert "not a readable ledger" in found["state"]
+    assert found["next"] is None
+
+
 @pytest.mark.parametrize("words", [{"order_id": ORDER, "not_sent": False}, {"order_id": None, "not_sent": True}])
 def test_what_is_in_no_doubt_cannot_be_decided(run, tmp_path, words):
     """Neither an unsent chunk nor one whose order is known."""

@@ -8,6 +8,7 @@ import anyio
 import pytest
 from aiohttp import web
 
+from batcher.engine.submit import Submission
 from batcher.errors import CarrierRefused, StorageFailed
 from batcher.ledger import ACCEPTED, READY, REFUSED, SENDING, SETTLED, UNKNOWN
 from batcher.simulator import Fault
@@ -197,6 +198,16 @@ async def test_proven_absent_while_others_are_sent(tmp_path, monkeypatch):
         ]
         executed = await way.executed()
     assert (executed["orders"], executed["doubled_tns"]) == (4, [])
+
+
+async def test_a_proof_under_way_is_waited_for(tmp_path):
+    """However short the wait: an order that was lost is found missing and sent again in one start."""
+    async with line(tmp_path, lots(2), faults=[Fault(kind="reset_before", method="POST", nth=(2,))]) as way:
+        submission = Submission(way.conversation, rate=1000.0, in_flight=1, settled=lambda _: None, wait_seconds=0.1)
+        await submission.run()
+        assert [head.resends for head in way.ledger.heads(1)] == [0, 1]
+        assert set(way.states()) <= {ACCEPTED, SETTLED}
+        assert (await way.executed())["orders"] == 2
 
 
 async def test_nothing_new_leaves(tmp_path):

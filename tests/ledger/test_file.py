@@ -102,7 +102,7 @@ def test_a_text_file_is_refused(tmp_path):
     """What is no database at all is refused, and left as it was."""
     path = tmp_path / "ledger.db"
     path.write_text("tn\n9195550100\n" * 500)
-    with pytest.raises(InputError, match=r"not a readable ledger \(file is not a database\)\. Nothing was sent"):
+    with pytest.raises(InputError, match=r"not a readable ledger \(file is not a database\)\. Restore it"):
         Ledger(path)
     assert path.read_text().startswith("tn\n9195550100\n")
 
