@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from batcher import __version__
-from batcher.errors import BatcherError, InputError, Interrupted
+from batcher.errors import BatcherError, InputError, Interrupted, StorageFailed
 from batcher.process import keep_private, keep_small
-from batcher.screen import check_text, confirm, print_json, run_text, show, told
+from batcher.screen import check_text, confirm, guarded_streams, print_json, run_text, show, tell, told
 from batcher.way import secrets, way_of
 
 if TYPE_CHECKING:
@@ -32,6 +32,12 @@ class _Group(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # ruff: ignore[unused-method-argument]
         return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            raise click.Abort from stop  # click itself would write an empty line, which is no line of a JSON log
 
 
 def _examples(*lines: str) -> Callable[[_Command], _Command]:
@@ -58,7 +64,7 @@ def cli() -> None:
     """
 
 
-def _job_options(command: Callable[..., None]) -> Callable[..., None]:
+def _job_options(command: Callable[..., int]) -> Callable[..., int]:
     for option in (
         click.argument("job", type=click.Path(path_type=Path), metavar="JOB"),
         click.option("--operation", metavar="NAME", help="Without a job file: what to do; JOB is then the input."),
@@ -96,7 +102,7 @@ _QUIET = click.option("-q", "--quiet", is_flag=True, help="Log warnings only.")
 @_examples("batcher check jobs/nightly_failover.toml", "batcher check --operation tn-options --set sms=on numbers.csv")
 @cli.command()
 @_job_options
-def check(job: Path, as_json: bool, **words: Any) -> None:
+def check(job: Path, as_json: bool, **words: Any) -> int:
     """Read, judge and plan; say what would be sent. Nothing is sent, and no credentials are needed."""
     _configure_logs(words)
     from batcher.engine import run as engine
@@ -108,7 +114,7 @@ def check(job: Path, as_json: bool, **words: Any) -> None:
         print_json(summary)
     else:
         show(check_text(summary))
-    sys.exit(summary["exit_code"])
+    return int(summary["exit_code"])
 
 
 @_examples(
@@ -123,7 +129,7 @@ def check(job: Path, as_json: bool, **words: Any) -> None:
 @click.option("--wait", metavar="DURATION", help="Wait for open orders at most so long (90s, 15m, 6h); then exit 4.")
 def run(
     job: Path, as_json: bool, simulate: bool, yes: bool, again: bool, stale: bool, wait: str | None, **words: Any
-) -> None:
+) -> int:
     """Check, send, wait for the orders, report. The same command again resumes after a crash."""
     bar = _configure_logs(words)
     from batcher.engine import run as engine
@@ -138,12 +144,31 @@ def run(
     way = way_of(loaded, simulate=simulate)
     ask = not (simulate or yes) and sys.stdin.isatty() and sys.stderr.isatty()
     options = Options(again=again, stale=stale, wait_seconds=wait_seconds, confirm=confirm if ask else None)
-    summary = engine.run(loaded, way, options, bar)
+    try:
+        summary = engine.run(loaded, way, options, bar)
+    except BatcherError as error:
+        if error.summary is not None:
+            _show_stopped(error.summary, as_json=as_json)
+        raise
+    _show_run(summary, as_json=as_json)
+    return int(summary["exit_code"])
+
+
+def _show_run(summary: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(summary)
     else:
         show(run_text(summary))
-    sys.exit(summary["exit_code"])
+
+
+def _show_stopped(summary: Mapping[str, Any], *, as_json: bool) -> None:
+    """A result that cannot be written does not hide what stopped the run."""
+    import structlog
+
+    try:
+        _show_run(summary, as_json=as_json)
+    except (StorageFailed, click.exceptions.Exit):
+        structlog.get_logger().warning("stdout: the result could not be written", folder=summary["folder"])
 
 
 @_examples("batcher status jobs/nightly_failover.toml", "batcher status jobs/nightly_failover.toml --json")
@@ -178,10 +203,11 @@ def status(job: Path, as_json: bool) -> None:
 @cli.command()
 @_JOB_OR_FOLDER
 @click.option("--run", "run_id", metavar="ID", help="Which run; the newest when left out.")
+@_LOG_FORMAT
 @_JSON
-def report(job: Path, run_id: str | None, as_json: bool) -> None:
+def report(job: Path, run_id: str | None, log_format: str, as_json: bool) -> None:
     """Write the reports of a run again from its ledger. JOB may be the runs' folder itself."""
-    _configure_logs({"quiet": True})
+    _configure_logs({"quiet": True, "log_format": log_format})
     from batcher.engine import run as engine
     from batcher.engine.job import Limits
 
@@ -190,10 +216,7 @@ def report(job: Path, run_id: str | None, as_json: bool) -> None:
     else:
         loaded = _load(job, {})
         summary = engine.report(loaded.output_path, run_id, loaded.limits, loaded.output_format)
-    if as_json:
-        print_json(summary)
-    else:
-        show(run_text(summary))
+    _show_run(summary, as_json=as_json)
 
 
 @_examples("batcher resolve jobs/nightly_failover.toml 3", "batcher resolve jobs/nightly_failover.toml 3 --not-sent")
@@ -289,7 +312,6 @@ def simulate(port: int, account: Path | None, faults: Path | None, latency: floa
     async def forever() -> None:
         async with serve(app, port=port) as address:
             click.echo(f"simulator at {address} (api/v1, api/v2); Ctrl-C ends it")
-            sys.stdout.flush()
             await anyio.sleep_forever()
 
     try:
@@ -316,9 +338,13 @@ def _load(job: Path, words: Mapping[str, Any]) -> Job:
 
             loaded = replace(loaded, output_path=Path(words["output"]).resolve())
         return loaded
-    settings: dict[str, Any] = dict(_pair(word, "--set") for word in words["constants"])
-    _refuse_secrets(words["operation"], settings)
-    settings |= {key: {"column": column} for key, column in (_pair(word, "--column") for word in words["columns"])}
+    constants = [_pair(word, "--set") for word in words["constants"]]
+    columns = [_pair(word, "--column") for word in words["columns"]]
+    given = ["operation", *(key for key, _ in constants + columns)]
+    if twice := {key for key in given if given.count(key) > 1}:
+        raise InputError(f"{min(twice)}: is given more than once (--operation, --set, --column); give it once.")
+    _refuse_secrets(words["operation"], dict(constants))
+    settings: dict[str, Any] = {**dict(constants), **{key: {"column": column} for key, column in columns}}
     tables: dict[str, Any] = {
         "input": {"path": str(job)} | ({"tn": words["tn"]} if words["tn"] else {}),
         "carrier": {"api": words["api"]} if words["api"] else {},
@@ -370,30 +396,32 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     keep_private()
     # Outside of the sending, which has its own way to stop, a SIGTERM is a Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    code = 0
+    with guarded_streams():
+        code = _exit_code(arguments)
+    sys.exit(code)
+
+
+def _exit_code(arguments: Sequence[str] | None) -> int:
+    """Run a command; what stopped it is told on stderr."""
+    words = list(arguments) if arguments is not None else None
     try:
-        cli.main(args=list(arguments) if arguments is not None else None, prog_name="batcher", standalone_mode=False)
+        code = cli.main(args=words, prog_name="batcher", standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Exit as stop:
-        code = stop.exit_code
-    except click.Abort:
-        click.echo("Stopped. The same command goes on.", err=True)
-        code = Interrupted.exit_code
-    except KeyboardInterrupt:
-        click.echo("Stopped; nothing is lost. The same command goes on.", err=True)
-        code = Interrupted.exit_code
+        return stop.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        tell("Stopped; nothing is lost. The same command goes on.", "warning", Interrupted.exit_code)
+        return Interrupted.exit_code
     except click.ClickException as error:
-        error.show()
-        code = InputError.exit_code
+        error.show(sys.stderr)
+        return InputError.exit_code
     except BatcherError as error:
-        click.echo(told(error), err=True)
-        code = error.exit_code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = 1
+        tell(told(error), "warning" if isinstance(error, Interrupted) else "error", error.exit_code)
+        return error.exit_code
     except Exception:  # ruff: ignore[blind-except] - the one place where a bug is told instead of a traceback thrown
         _log_bug()
-        code = BatcherError.exit_code
-    sys.exit(code)
+        return BatcherError.exit_code
+    return code or 0
 
 
 def _log_bug() -> None:
@@ -403,4 +431,6 @@ def _log_bug() -> None:
         from batcher.logs import configure
 
         configure(sys.stderr, json=False, level="info", colors=False, secrets=secrets())
-    structlog.get_logger().critical("a bug in batcher; the same command goes on where it was", exc_info=True)
+    structlog.get_logger().critical(
+        "a bug in batcher; the same command goes on where it was", exit_code=BatcherError.exit_code, exc_info=True
+    )

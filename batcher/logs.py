@@ -82,6 +82,13 @@ def _escape(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Muta
     return shown
 
 
+def is_json() -> bool:
+    """Whether logs are configured, each line as an object."""
+    if not structlog.is_configured():
+        return False
+    return isinstance(structlog.get_config()["processors"][-1], structlog.processors.JSONRenderer)
+
+
 def configure(stream: Stream, *, json: bool, level: str, colors: bool, secrets: Iterable[str] = ()) -> Redactor:
     """Send all logs, also those of libraries, to `stream`; `secrets` never appear in them."""
     redactor = Redactor(secrets)

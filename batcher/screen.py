@@ -1,16 +1,75 @@
-"""What the commands show: results in words, one question, and errors without control characters or secrets."""
+"""What the commands show: results in words, one question, and errors without control characters or secrets.
+
+Also what becomes of it when it cannot be written: a result is an error, a log is dropped.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NoReturn, TextIO, cast
 
 import click
 
-from batcher.errors import BatcherError, CarrierRefused, CarrierUnavailable
+from batcher.errors import BatcherError, CarrierRefused, CarrierUnavailable, StorageFailed
 from batcher.way import secrets
+
+
+class Guarded:
+    """A standard stream whose failures go to one place, whoever writes to it."""
+
+    def __init__(self, stream: TextIO, failed: Callable[[OSError], object]) -> None:
+        self._stream = stream
+        self._failed = failed
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            self._failed(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._failed(error)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    if isinstance(error, BrokenPipeError):
+        raise click.exceptions.Exit(1) from error  # `| head` has read enough, and wants no word about it
+    raise StorageFailed(f"stdout: the result could not be written ({error.strerror}).") from error
+
+
+@contextmanager
+def guarded_streams() -> Generator[None]:
+    """Writing to stdout raises StorageFailed when it fails, writing to stderr never raises.
+
+    Afterwards nothing is left in their buffers that would turn the exit code into the interpreter's 120.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # It was closed. The lowest free descriptor is its own, which no file of ours may get.
+            setattr(sys, name, Path(os.devnull).open(mode))  # ruff: ignore[open-file-with-context-handler]
+    streams = (sys.stdout, sys.stderr)
+    out, err = Guarded(sys.stdout, _refuse), Guarded(sys.stderr, lambda _error: None)
+    try:
+        with redirect_stdout(cast("TextIO", out)), redirect_stderr(cast("TextIO", err)):
+            yield
+    finally:
+        for stream in streams:
+            try:
+                stream.flush()
+            except OSError:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def confirm(waiting: Mapping[str, Any]) -> bool:
@@ -36,6 +95,18 @@ def show(text: str) -> None:
     click.echo("\n".join(map(visible, text.split("\n"))), nl=False)
 
 
+def tell(text: str, level: Literal["error", "warning"], code: int) -> None:
+    """A last word on stderr, as the logs are written."""
+    from batcher.logs import is_json
+
+    if is_json():
+        import structlog
+
+        getattr(structlog.get_logger(), level)(text, exit_code=code)
+    else:
+        click.echo(text, file=sys.stderr)
+
+
 def run_text(summary: Mapping[str, Any]) -> str:
     from batcher.engine.summary import summary_text
 
@@ -47,7 +118,41 @@ def run_text(summary: Mapping[str, Any]) -> str:
     files = "".join(
         f"  {path}\n" for path in sorted(folder.iterdir()) if path.suffix in {".csv", ".parquet", ".json", ".txt"}
     )
-    return f"{head}{summary_text(summary)}\n{files}"
+    return f"{_doubled(summary)}{head}{summary_text(summary)}{_superseded(summary)}{_open(summary)}\n{files}"
+
+
+def _doubled(summary: Mapping[str, Any]) -> str:
+    if not summary["doubled_orders"]:
+        return ""
+    lines = [f"  {', '.join(ids)}\n" for ids in summary["doubled_orders"]]
+    return (
+        f"DOUBLED ORDERS in run {summary['run']}: the carrier holds more than one order for the same rows.\n"
+        f"{''.join(lines)}  A person has to look at them at the carrier.\n\n"
+    )
+
+
+def _open(summary: Mapping[str, Any]) -> str:
+    """What exit code 4 means for what is done next."""
+    counts = {"unknown": "unknown", "pending": "not sent"}
+    found = [f"{summary['statuses'][name]:,} rows {word}" for name, word in counts.items() if summary["statuses"][name]]
+    if summary["exit_code"] != 4 or not found:
+        return ""
+    stale = ", with --stale for what was too old" if "pending STALE" in summary["codes"] else ""
+    return f"not all is known yet ({', '.join(found)}): give the same command again{stale}, or see batcher status\n"
+
+
+def _superseded(summary: Mapping[str, Any]) -> str:
+    """How the run ended whose place this one took."""
+    if "superseded" not in summary:
+        return ""
+    before = summary["superseded"]
+    counts = ", ".join(f"{count:,} {status}" for status, count in before["statuses"].items() if count)
+    unknown = before["statuses"]["unknown"]
+    advice = f"; what became of {unknown:,} rows has to be looked up at the carrier" if unknown else ""
+    return (
+        f"\nin the place of run {before['run']}, whose input or job has changed: {counts} "
+        f"(exit {before['exit_code']}){advice}\n  its reports: {before['folder']}\n{_doubled(before)}"
+    )
 
 
 def check_text(summary: Mapping[str, Any]) -> str:

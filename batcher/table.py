@@ -7,6 +7,7 @@ row is read. No cell is interpreted here: what a number is, `tn` and `normalize`
 from __future__ import annotations
 
 import codecs
+import difflib
 import hashlib
 import os
 import re
@@ -85,12 +86,13 @@ def open_source(path: Path) -> Source:
         raise
 
 
-def find_tn_column(columns: Sequence[str], named: str | None) -> str:
+def find_tn_column(columns: Sequence[str], named: str | None, where: str = "") -> str:
     """Say which column holds the TNs: the one that is named, else the one whose header says so.
 
     A name is taken exactly, else without regard to case, spaces and punctuation. InputError with
-    NO_TN_COLUMN or AMBIGUOUS_TN_COLUMN: which numbers are changed is never guessed. Only a whole
-    header counts, so a destination, contact, call-forward or fax column is never taken unnamed.
+    NO_TN_COLUMN or AMBIGUOUS_TN_COLUMN, and `where` (file and line of the header) in front: which
+    numbers are changed is never guessed. Only a whole header counts, so a destination, contact,
+    call-forward or fax column is never taken unnamed.
     """
     if named is not None and named in columns:
         return named
@@ -98,11 +100,16 @@ def find_tn_column(columns: Sequence[str], named: str | None) -> str:
     found = [name for name in columns if wanted.fullmatch(_plain(name))]
     if len(found) == 1:
         return found[0]
-    remedy = 'Name it in the job file: [input] tn = "…".'
+    front = f"{where}: " if where else ""
+    remedy = 'Name it: [input] tn = "…" in the job file, or --tn.'
     if found:
-        raise InputError(f"Each of {_listed(found)} may hold the TNs (AMBIGUOUS_TN_COLUMN). {remedy}")
-    what = "No header says which column holds the TNs" if named is None else f'There is no column "{named}"'
-    raise InputError(f"{what} (NO_TN_COLUMN); the columns are {_listed(columns)}. {remedy}")
+        raise InputError(f"{front}each of {_listed(found)} may hold the TNs (AMBIGUOUS_TN_COLUMN). {remedy}")
+    if named is None:
+        what, hint = "no header says which column holds the TNs", "."
+    else:
+        close = difflib.get_close_matches(named, columns, 1)
+        what, hint = f'there is no column "{named}"', f' - did you mean "{close[0]}"?' if close else "."
+    raise InputError(f"{front}{what} (NO_TN_COLUMN){hint} The columns are {_listed(columns)}. {remedy}")
 
 
 def _plain(name: str) -> str:

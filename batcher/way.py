@@ -20,7 +20,7 @@ _SIMULATED_ACCOUNT = "9900012"
 
 
 def way_of(job: Job, *, simulate: bool) -> Way:
-    """How the carrier is reached; InputError when account or credentials are missing."""
+    """How the carrier is reached; InputError when account or credentials are missing or can be none."""
     import structlog
 
     from batcher.carrier.auth import (
@@ -34,7 +34,7 @@ def way_of(job: Job, *, simulate: bool) -> Way:
     from batcher.carrier.client import check_base_url, default_base_url
     from batcher.engine.identity import Way
 
-    account_id = job.carrier.account_id or os.environ.get("BATCHER_ACCOUNT_ID")
+    account_id = job.carrier.account_id or _account_of_environment()
     if simulate:
         return Way(
             account_id or _SIMULATED_ACCOUNT,
@@ -55,6 +55,16 @@ def way_of(job: Job, *, simulate: bool) -> Way:
     url = job.carrier.base_url or os.environ.get("BATCHER_BASE_URL") or default_base_url(job.carrier.api)
     base_url = check_base_url(url, job.carrier.api)
     return Way(account_id, base_url, Authorization(credentials), lambda _folder: _given(base_url))
+
+
+def _account_of_environment() -> str | None:
+    from batcher.engine.job import check_account
+
+    account_id = os.environ.get("BATCHER_ACCOUNT_ID")
+    try:
+        return check_account(account_id) if account_id else None
+    except ValueError as error:
+        raise InputError(f"BATCHER_ACCOUNT_ID: {error}.") from error
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ import structlog
 from batcher import __version__
 from batcher.cli import cli, main
 from batcher.engine.folder import locked
+from batcher.screen import run_text
 from tests.processes import COMMAND, asked, at, batcher, environment, simulator, started
 
 ROOT = Path(__file__).parent.parent
@@ -365,15 +366,20 @@ BAD = {
     "unknown key": Bad(job("sms =", "smss ="), r'job\.toml:12: step.1.smss: unknown key - did you mean "sms"\?'),
     "unknown table": Bad(job("[output]", "[outptu]"), r'job\.toml:7: outptu: unknown key - did you mean "output"\?'),
     "unknown operation": Bad(
-        job('"tn-options"', '"tn-option"'), r'job\.toml:11: operation: unknown operation "tn-option" - did you mean'
+        job('"tn-options"', '"tn-option"'),
+        r'job\.toml:11: step\.1\.operation: unknown operation "tn-option" - did you mean',
     ),
-    "wrong type": Bad(job('"9900012"', "9900012"), r"job\.toml:5: carrier.account_id: should be .*string, not 9900012"),
-    "constant that the carrier would refuse": Bad(job('"on"', '"maybe"'), r"job\.toml:12: sms: .*maybe"),
+    "wrong type": Bad(
+        job('"9900012"', "9900012"), r"job\.toml:5: carrier.account_id: should be text in quotes, not 9900012"
+    ),
+    "constant that the carrier would refuse": Bad(job('"on"', '"maybe"'), r"job\.toml:12: step\.1\.sms: .*maybe"),
     "passcode of three characters": Bad(
-        job('sms = "on"', 'port_out_passcode = "a1b"'), r"job\.toml:12: port_out_passcode: .*4 to 10"
+        job('sms = "on"', 'port_out_passcode = "a1b"'), r"job\.toml:12: step\.1\.port_out_passcode: .*4 to 10"
     ),
-    "passcode with a dash": Bad(job('sms = "on"', 'port_out_passcode = "a1-b2"'), r"job\.toml:12: port_out_passcode: "),
-    "nothing to set": Bad(job('sms = "on"', ""), r"job\.toml:10: tn-options: sets nothing"),
+    "passcode with a dash": Bad(
+        job('sms = "on"', 'port_out_passcode = "a1-b2"'), r"job\.toml:12: step\.1\.port_out_passcode: "
+    ),
+    "nothing to set": Bad(job('sms = "on"', ""), r"job\.toml:10: step\.1: tn-options sets nothing"),
     "output below a file": Bad(_unwritable, r"blocked/out: cannot be written \(Not a directory\)\. Choose another"),
     "output in no disk": Bad(job('path = "out"', 'path = "/proc/out"'), r"/proc/out: cannot be written"),
 }
@@ -566,6 +572,231 @@ def test_a_bug_is_told_as_one(command, monkeypatch, place, arguments):
     assert "canary" not in ended.err
 
 
+STREAMS = {
+    "full": "2>/dev/full",
+    "closed": "2>&-",
+    "all closed": "<&- >&- 2>&-",
+    "a pipe that nobody reads": "2>&1 >/dev/null | true",
+    "a pipe that is read for a line": "2>&1 >/dev/null | head -1",
+}
+
+
+def _in_shell(words: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """A command line, its streams bent by a shell; the exit code is batcher's, and not that of who reads from it."""
+    program = f"{sys.executable} -m batcher"
+    bent = ["bash", "-o", "pipefail", "-c", words.replace("batcher", program, 1)]
+    return subprocess.run(bent, cwd=cwd, env=environment(env), capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("bend", STREAMS.values(), ids=STREAMS)
+def test_a_log_that_cannot_be_written_stops_nothing(tmp_path, bend):
+    """The run goes to its end, with its own exit code, and all its reports; so do errors."""
+    (tmp_path / "job.toml").write_text(JOB)
+    (tmp_path / "numbers.csv").write_text(NUMBERS + "55,\n")
+    assert _in_shell(f"batcher run job.toml --simulate -v {bend}", tmp_path).returncode == 1
+    summary = json.loads((tmp_path / "out/latest/summary.json").read_text())
+    assert (summary["statuses"]["succeeded"], summary["statuses"]["rejected"]) == (2, 1)
+    # Nothing else got the descriptor of a stream that was closed.
+    assert not any(b"input read" in path.read_bytes() for path in tmp_path.glob("out/**/*") if path.is_file())
+    for wrong in ("run gone.toml", "rnu"):
+        assert _in_shell(f"batcher {wrong} {bend}", tmp_path).returncode == 2
+
+
+def test_a_terminal_that_hangs_up_stops_nothing(tmp_path):
+    """Its bar and its log are dropped; the run ends as it would have ended."""
+    (tmp_path / "job.toml").write_text(JOB + "[limits]\nrequests_per_second = 4\n")
+    write_numbers(tmp_path / "numbers.csv", 20_000)
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (40, 120))
+    run = [*COMMAND, "run", "job.toml", "--yes", "--json"]
+    with (
+        simulator() as address,
+        subprocess.Popen(
+            run, cwd=tmp_path, env=environment(at(address)), stdout=subprocess.PIPE, stderr=theirs
+        ) as process,
+    ):
+        os.close(theirs)
+        text = b""
+        while b"row/s" not in text:
+            text += os.read(ours, 65_536)
+        os.close(ours)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert json.loads(out)["statuses"]["succeeded"] == 20_000
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["run job.toml --simulate -q", "check job.toml -q --json", "operations", "new", "run --help", "simulate --port 0"],
+)
+def test_a_result_that_cannot_be_written_is_told(tmp_path, words):
+    """Exit 6 and one line on stderr: whoever reads the file would take an empty result for one."""
+    (tmp_path / "job.toml").write_text(JOB)
+    (tmp_path / "numbers.csv").write_text(NUMBERS)
+    ended = _in_shell(f"batcher {words} >/dev/full", tmp_path)
+    assert ended.returncode == 6
+    assert ended.stderr == "stdout: the result could not be written (No space left on device).\n"
+
+
+@pytest.mark.parametrize("words", ["run job.toml --simulate -q --json", "operations", "--help"])
+def test_a_reader_that_has_enough_hears_nothing(tmp_path, words):
+    """`| head -1` is no error that anybody wants to read about."""
+    (tmp_path / "job.toml").write_text(JOB)
+    (tmp_path / "numbers.csv").write_text(NUMBERS)
+    assert not _in_shell(f"batcher {words} | true", tmp_path).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "code", "event"),
+    [
+        pytest.param(
+            ["check", "gone.toml"], {}, 2, "gone.toml: cannot be read (No such file or directory).", id="check"
+        ),
+        pytest.param(["report", "job.toml"], {}, 2, "out: there is no run yet", id="report"),
+        pytest.param(
+            ["run", "canary-token.toml"],
+            {"BATCHER_TOKEN": "canary-token"},
+            2,
+            "***.toml: cannot be read",
+            id="with a secret",
+        ),
+        pytest.param(["run", "numbers.csv", "--wait", "1s"], {}, 2, "numbers.csv: is an input, not a job", id="run"),
+    ],
+)
+@pytest.mark.parametrize("by", ["option", "variable"])
+def test_an_error_is_a_line_of_the_json_log(command, monkeypatch, words, variables, code, event, by):
+    """Whatever reads the log finds the end of a run in it, with the exit code."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    if by == "variable":
+        monkeypatch.setenv("BATCHER_LOG_FORMAT", "json")
+    ended = command(*words, *(["--log-format", "json"] if by == "option" else []))
+    assert ended.code == code
+    last = [json.loads(line) for line in ended.err.splitlines()][-1]
+    assert (last["level"], last["exit_code"]) == ("error", code)
+    assert event in last["event"]
+    assert "canary" not in ended.err
+
+
+def test_a_signal_is_a_line_of_the_json_log(tmp_path):
+    """A warning: nothing went wrong."""
+    (tmp_path / "job.toml").write_text(JOB)
+    write_numbers(tmp_path / "numbers.csv", 400_000)
+    first = started("run", "job.toml", "--simulate", "--log-format", "json", cwd=tmp_path)
+    wait_until(lambda: bool(list(tmp_path.glob("out/2*/input.arrow*"))))
+    first.send_signal(signal.SIGINT)
+    _, err = first.communicate(timeout=30)
+    last = [json.loads(line) for line in err.splitlines()][-1]
+    assert (first.returncode, last["level"], last["exit_code"]) == (3, "warning", 3)
+    assert last["event"].endswith("The same command goes on.")
+
+
+SUMMARY = {
+    "run": "R2",
+    "job": "nightly",
+    "operations": ["tn-options"],
+    "rows": 7,
+    "statuses": {"succeeded": 4, "unknown": 2, "pending": 1},
+    "codes": {},
+    "warnings": {},
+    "orders": {},
+    "doubled_orders": [],
+    "killed_attempts": 0,
+    "requests": 1,
+    "throttled": 0,
+    "seconds": 1.0,
+    "tns_per_second": 4.0,
+    "exit_code": 4,
+}
+
+
+def test_what_is_open_is_told_with_the_way_out(tmp_path):
+    """Exit code 4 in words; rows that grew too old need another word than rows that are waited for."""
+    summary = SUMMARY | {"folder": str(tmp_path)}
+    said = "not all is known yet (2 rows unknown, 1 rows not sent): give the same command again"
+    assert f"{said}, or see batcher status\n" in run_text(summary)
+    stale = run_text(summary | {"codes": {"pending STALE": 1}})
+    assert f"{said}, with --stale for what was too old, or see batcher status\n" in stale
+    done = run_text(summary | {"exit_code": 0, "statuses": {"succeeded": 7, "unknown": 0, "pending": 0}})
+    assert "not all is known" not in done
+
+
+def test_doubled_orders_stand_above_everything(tmp_path):
+    """Each with all its ids: a person has to look at them at the carrier."""
+    text = run_text(SUMMARY | {"folder": str(tmp_path), "doubled_orders": [["a-1", "a-2"], ["b-1", "b-2"]]})
+    assert text.startswith("DOUBLED ORDERS in run R2: ")
+    assert text.index("  a-1, a-2\n  b-1, b-2\n") < text.index("succeeded")
+
+
+def test_the_run_whose_place_was_taken_is_told(tmp_path):
+    """How it ended, where its reports are, and what of it has to be looked at."""
+    before = {
+        "run": "R1",
+        "statuses": {"succeeded": 5_000, "failed": 0, "unknown": 3},
+        "doubled_orders": [["c-1", "c-2"]],
+        "exit_code": 5,
+        "folder": "/out/R1",
+    }
+    done = {"statuses": {"succeeded": 7, "unknown": 0, "pending": 0}, "exit_code": 5, "folder": str(tmp_path)}
+    text = run_text(SUMMARY | done | {"superseded": before})
+    assert (
+        "in the place of run R1, whose input or job has changed: 5,000 succeeded, 3 unknown (exit 5); "
+        "what became of 3 rows has to be looked up at the carrier\n  its reports: /out/R1\n"
+    ) in text
+    assert "DOUBLED ORDERS in run R1: the carrier holds more than one order for the same rows.\n  c-1, c-2\n" in text
+    assert not text.startswith("DOUBLED")
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+def test_a_run_that_was_stopped_shows_what_it_did(command, tmp_path, monkeypatch, as_json):
+    """The carrier refuses midway: the result on stdout, the reason on stderr, the reason's exit code."""
+    (tmp_path / "faults.toml").write_text('[[fault]]\nkind = "status"\nstatus = 403\nmethod = "POST"\n')
+    with simulator("--faults", tmp_path / "faults.toml") as address:
+        for variable, value in at(address).items():
+            monkeypatch.setenv(variable, value)
+        ended = command("run", "job.toml", *(["--json"] if as_json else []))
+        unread = _in_shell("batcher run job.toml >/dev/full", tmp_path, at(address))
+    assert ended.code == 5
+    if as_json:
+        assert json.loads(ended.out)["exit_code"] == 5
+    else:
+        assert re.search(r"pending +2 ", ended.out)
+        assert "results.csv" in ended.out
+    assert ended.err.splitlines()[-1].startswith("stopped: ")
+    # A result that cannot be written hides neither the reason nor its exit code.
+    assert unread.returncode == 5
+    assert "stdout: the result could not be written" in unread.stderr
+    assert unread.stderr.splitlines()[-1].startswith("stopped: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (["--set", "sms=on", "--set", "sms=off"], "sms"),
+        (["--set", "sms=on", "--column", "sms=destination"], "sms"),
+        (["--column", "nnid=a", "--column", "nnid=a"], "nnid"),
+        (["--set", "operation=tn-details"], "operation"),
+    ],
+    ids=["set twice", "set and column", "column twice", "operation"],
+)
+def test_a_key_that_is_given_twice_is_refused(command, words, key):
+    """Nobody can know which of them was meant."""
+    ended = command("check", "--operation", "tn-options", *words, "numbers.csv")
+    assert (ended.code, ended.out) == (2, "")
+    assert f"{key}: is given more than once" in ended.err
+
+
+@pytest.mark.parametrize("words", [["check"], ["run", "--simulate"], ["run"]], ids=" ".join)
+def test_an_account_of_the_environment_is_looked_at_first(command, tmp_path, monkeypatch, words):
+    """As the one of a job file: by the name of its variable, before anything is written."""
+    (tmp_path / "job.toml").write_text(JOB.replace('account_id = "9900012"', ""))
+    monkeypatch.setenv("BATCHER_ACCOUNT_ID", "../9900012")
+    ended = command(*words, "job.toml")
+    assert (ended.code, ended.out) == (2, "")
+    assert 'BATCHER_ACCOUNT_ID: "../9900012" is no account id: 1 to 64 letters, digits and dashes.' in ended.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_orders_that_stay_open_end_the_wait(command, tmp_path, monkeypatch):
     """Exit 4 after --wait; status names the next command, and the evidence of the order is there."""
     (tmp_path / "account.toml").write_text("settle = { seconds = 3600 }\n")
@@ -575,6 +806,7 @@ def test_orders_that_stay_open_end_the_wait(command, tmp_path, monkeypatch):
         ended = command("run", "job.toml", "--wait", "1s")
     assert ended.code == 4
     assert re.search(r"unknown +2 ", ended.out)
+    assert "not all is known yet (2 rows unknown): give the same command again, or see batcher status\n" in ended.out
     told = command("status", "job.toml").out
     assert "unfinished  2 rows  chunks: 1 ACCEPTED" in told
     assert told.endswith("    next: batcher run job.toml\n")
@@ -601,7 +833,10 @@ def test_a_signal_stops_a_run_and_the_same_command_finishes_it(tmp_path, number)
         wait_until(lambda: asked(address, "executed")["orders"] >= 2)
         first.send_signal(number)
         out, err = first.communicate(timeout=30)
-        assert (first.returncode, out) == (3, "")
+        assert first.returncode == 3
+        # The reports are written by then, and what they say is shown.
+        assert re.search(r"pending +\d+,000 ", out)
+        assert "results.csv" in out
         assert f"signal={number.name}" in err
         assert err.endswith("Stopped by a signal. The same command goes on.\n")
         assert asked(address, "executed")["orders"] < 6

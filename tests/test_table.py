@@ -174,7 +174,13 @@ def test_the_tn_column_is_found(columns, named, found):
         ),
         pytest.param(["TN", "Phone"], None, "AMBIGUOUS_TN_COLUMN", id="two headers"),
         pytest.param(["tn", "TN "], "Tn", "AMBIGUOUS_TN_COLUMN", id="two of the name"),
-        pytest.param(["TN"], "Phone", 'no column "Phone" (NO_TN_COLUMN); the columns are "TN"', id="name not there"),
+        pytest.param(["TN"], "Phone", 'no column "Phone" (NO_TN_COLUMN). The columns are "TN"', id="name not there"),
+        pytest.param(
+            ["Phone", "Fax"],
+            "Phnoe",
+            'no column "Phnoe" (NO_TN_COLUMN) - did you mean "Phone"? The columns are "Phone", "Fax"',
+            id="name misspelt",
+        ),
     ],
 )
 def test_the_tn_column_is_never_guessed(columns, named, said):
@@ -183,3 +189,18 @@ def test_the_tn_column_is_never_guessed(columns, named, said):
         find_tn_column(columns, named)
     assert said in str(refused.value)
     assert '[input] tn = "…"' in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("columns", "named", "said"),
+    [
+        pytest.param(["Name"], None, "numbers.csv, line 1: no header says", id="no such header"),
+        pytest.param(["TN", "Phone"], None, 'numbers.csv, line 1: each of "TN", "Phone" may', id="two headers"),
+        pytest.param(["TN"], "Phone", 'numbers.csv, line 1: there is no column "Phone"', id="name not there"),
+    ],
+)
+def test_the_place_of_the_header_stands_in_front(columns, named, said):
+    """As every other mistake in an input begins."""
+    with pytest.raises(InputError) as refused:
+        find_tn_column(columns, named, "numbers.csv, line 1")
+    assert str(refused.value).startswith(said)

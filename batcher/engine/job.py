@@ -11,14 +11,14 @@ import math
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from batcher.engine.mistakes import Lines, by_line, near, syntax, told
+from batcher.engine.mistakes import Lines, by_line, near, shown, told, unreadable
 from batcher.errors import InputError
 from batcher.model import Column
 
@@ -40,7 +40,7 @@ def seconds_of(text: str) -> float:
 
 def _duration(value: object) -> float:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no duration; write it in quotes: 90s, 15m, 24h or 3d")  # ruff: ignore[type-check-without-type-error]
+        raise ValueError(f"{shown(value)} is no duration; write it in quotes: 90s, 15m, 24h or 3d")  # ruff: ignore[type-check-without-type-error]
     return seconds_of(value)
 
 
@@ -52,7 +52,14 @@ def _share(value: object) -> float:
             return share if share < 1 else math.inf
     elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return float(value)
-    raise ValueError(f'{value!r} is neither a count (100) nor a share ("2%")')
+    raise ValueError(f'{shown(value)} is neither a count (100) nor a share ("2%")')
+
+
+def check_account(value: str) -> str:
+    """The account id as it is; ValueError when it can be none."""
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", value):
+        raise ValueError(f'"{value}" is no account id: 1 to 64 letters, digits and dashes')
+    return value
 
 
 def _place(value: str) -> str:
@@ -90,7 +97,7 @@ class Input(_Table):
 
 
 class Carrier(_Table):
-    account_id: str | None = Field(None, pattern=r"^[A-Za-z0-9-]{1,64}$")
+    account_id: Annotated[str, AfterValidator(check_account)] | None = None
     """The account; or BATCHER_ACCOUNT_ID."""
     api: Literal["v1", "v2"] = "v2"
     """v1 speaks ten digits, v2 E.164."""
@@ -179,6 +186,8 @@ class Job:
     output_path: Path
     output_format: Literal["csv", "parquet"]
     steps: tuple[Step, ...]
+    #: where its keys stand, for what only the input shows to be a mistake
+    lines: Lines = field(compare=False, repr=False)
 
     @property
     def needs_tn(self) -> bool:
@@ -188,18 +197,17 @@ class Job:
 def read_job(path: Path) -> Job:
     """Read a job file. InputError lists every mistake with its line."""
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    if len(raw) > _MAX_BYTES:
-        raise InputError(f"{path}: larger than 1 MiB, which no job file is.")
     try:
+        if len(raw) > _MAX_BYTES:
+            raise ValueError("larger than 1 MiB")
         text = raw.decode("utf-8-sig")
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(syntax(path, error)) from error
-    except (UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise InputError(f"{path}: not a readable TOML file ({error}).") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(unreadable(path, error)) from error
     return _build(tables, Lines(str(path), text), path=path, folder=path.resolve().parent)
 
 
@@ -235,6 +243,7 @@ def _build(tables: Mapping[str, Any], lines: Lines, *, path: Path | None, folder
         output_path=(folder / file.output.path).resolve(),
         output_format=file.output.format,
         steps=tuple(steps),
+        lines=lines,
     )
 
 
@@ -242,31 +251,28 @@ def _step(number: int, table: Mapping[str, Any], lines: Lines, mistakes: list[st
     from batcher import operations
 
     place = ("step", number - 1)
-    name = table.get("operation")
+    name, known = table.get("operation"), operations.names()
     if not isinstance(name, str):
-        mistakes.append(
-            lines.told(place, "operation", f"the name of an operation is missing ({', '.join(operations.names())})")
-        )
+        mistakes.append(lines.told((*place, "operation"), f"the name of an operation is missing ({', '.join(known)})"))
         return None
-    if name not in operations.names():
-        mistakes.append(
-            lines.told(
-                (*place, "operation"), "operation", f'unknown operation "{name}"', near(name, operations.names())
-            )
-        )
+    if name not in known:
+        hint = near(name, known) or f" (there are: {', '.join(known)})"
+        mistakes.append(lines.told((*place, "operation"), f'unknown operation "{name}"{hint}'))
         return None
     operation = operations.get(name)
     before = len(mistakes)
     keys = {key: value for key, value in table.items() if key != "operation"}
     values = {key: _column(place, key, value, operation, lines, mistakes) for key, value in keys.items()}
+    given = {key: value for key, value in values.items() if value is not None}
     try:
-        settings = operation.settings(**{key: value for key, value in values.items() if value is not None})
+        settings = operation.settings(**given)
     except ValidationError as error:
-        mistakes += [
-            told(lines, place, problem, operation.settings, secret=operation.secret) for problem in error.errors()
-        ]
-        return None
-    bindings = tuple(_bind(number, place, operation, settings, lines, mistakes)) if len(mistakes) == before else ()
+        problems = error.errors()
+        mistakes += [told(lines, place, problem, operation.settings, secret=operation.secret) for problem in problems]
+        # The others are judged all the same, so that all mistakes are told at once.
+        wrong = {problem["loc"][0] for problem in problems}
+        settings = operation.settings(**{key: value for key, value in given.items() if key not in wrong})
+    bindings = tuple(_bind(number, keys, operation, settings, lines, mistakes))
     return Step(number, operation, settings, bindings) if len(mistakes) == before else None
 
 
@@ -277,24 +283,25 @@ def _column(
     if not isinstance(value, dict):
         return value
     if key in operation.options:
-        mistakes.append(lines.told((*place, key), key, "holds for the whole step and cannot come from a column"))
+        why = "holds for the whole step and cannot come from a column"
     elif set(value) == {"column"} and isinstance(value["column"], str) and value["column"]:
         return Column(value["column"])
     elif set(value) == {"step"}:
-        mistakes.append(lines.told((*place, key), key, "no earlier step of this job brings a value for it"))
+        why = "no earlier step of this job brings a value for it"
     else:
-        mistakes.append(lines.told((*place, key), key, 'write a value, or { column = "…" }'))
+        why = 'write a value, or { column = "…" }'
+    mistakes.append(lines.told((*place, key), why))
     return None
 
 
 def _bind(
-    number: int, place: tuple[Any, ...], operation: Operation, settings: Any, lines: Lines, mistakes: list[str]
+    number: int, keys: Mapping[str, Any], operation: Operation, settings: Any, lines: Lines, mistakes: list[str]
 ) -> Iterator[Binding]:
     for name in type(settings).model_fields:
-        value = getattr(settings, name)
+        where, value = ("step", number - 1, name), getattr(settings, name)
         sent = name not in operation.options or name in operation.envelope
-        if value is None and name in operation.required:
-            mistakes.append(lines.told(place, name, f'{operation.name} needs it: a value, or {{ column = "…" }}'))
+        if name in operation.required and name not in keys:
+            mistakes.append(lines.told(where, f'{operation.name} needs it: a value, or {{ column = "…" }}'))
         if value is None or not sent:
             continue
         if isinstance(value, Column):
@@ -303,7 +310,7 @@ def _bind(
         try:
             constant = value if name in operation.options else operation.check(name, text_of(value), settings)
         except ValueError as error:
-            mistakes.append(lines.told((*place, name), name, str(error)))
+            mistakes.append(lines.told(where, str(error)))
         else:
             yield Binding(number, name, None, constant)
 
@@ -314,16 +321,14 @@ def _misfits(steps: Sequence[Step], lines: Lines) -> Iterator[str]:
         place, operation = ("step", step.number - 1), step.operation
         changes = {name for name in operation.settings.model_fields if is_change(operation, name)}
         if changes and not any(binding.setting in changes for binding in step.bindings):
-            yield lines.told(place, operation.name, f"sets nothing (it can set: {', '.join(sorted(changes))})")
+            yield lines.told(place, f"{operation.name} sets nothing (it can set: {', '.join(sorted(changes))})")
         constants = {b.setting: b.constant for b in step.bindings if b.constant is not None}
         clash = operation.agree(constants) if operation.agree else None
         if clash is not None:
-            yield lines.told((*place, clash[0]), clash[0], clash[1])
+            yield lines.told((*place, clash[0]), clash[1])
         if operation.key != steps[0].operation.key:
-            first = "/".join(steps[0].operation.key)
-            yield lines.told(
-                place, operation.name, f"its rows are named by {'/'.join(operation.key)}, those of step 1 by {first}"
-            )
+            own, first = "/".join(operation.key), "/".join(steps[0].operation.key)
+            yield lines.told(place, f"the rows of {operation.name} are named by {own}, those of step 1 by {first}")
 
 
 def is_change(operation: Operation, setting: str) -> bool:

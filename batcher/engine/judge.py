@@ -62,10 +62,13 @@ def bindings(steps: Sequence[Step]) -> list[Binding]:
 
 def columns_of(job: Job, source: Source) -> str | None:
     """The TN column of the input; InputError when it, or a column that a setting names, is not there."""
-    tn_column = find_tn_column(source.columns, job.tn_column) if job.needs_tn else None
+    where = f"{source.path}, line 1" if source.kind == "csv" else str(source.path)
+    tn_column = find_tn_column(source.columns, job.tn_column, where) if job.needs_tn else None
     wanted = {(binding.step, binding.setting): binding.column for binding in bindings(job.steps) if binding.column}
     missing = [
-        f'{job.path or "command line"}: step {step}: {setting}: {source.path} has no column "{column}"{near(column, source.columns)}'
+        job.lines.told(
+            ("step", step - 1, setting), f'{source.path} has no column "{column}"{near(column, source.columns)}'
+        )
         for (step, setting), column in wanted.items()
         if column not in source.columns
     ]

@@ -79,17 +79,17 @@ def test_all_mistakes_are_told_at_once_in_order_of_lines(tmp_path):
     )
     assert mistakes(tmp_path, text) == [
         'job.toml:3: input.tnn: unknown key - did you mean "tn"?',
-        "job.toml:5: carrier.api: should be 'v1' or 'v2', not 'v3'",
-        "job.toml:7: run.once_per: should be 'input', 'day' or 'start', not 'dai' - did you mean \"day\"?",
+        'job.toml:5: carrier.api: should be "v1" or "v2", not "v3"',
+        'job.toml:7: run.once_per: should be "input", "day" or "start", not "dai" - did you mean "day"?',
         'job.toml:9: limits.max_age: "1w" is no duration; write 90s, 15m, 24h or 3d',
-        "job.toml:10: limits.tolerated_rejects: '200%' is neither a count (100) nor a share (\"2%\")",
+        'job.toml:10: limits.tolerated_rejects: "200%" is neither a count (100) nor a share ("2%")',
         'job.toml:11: limits.tolerated_failures: -1 is neither a count (100) nor a share ("2%")',
-        "job.toml:12: limits.requests_per_second: should be a valid number, not True",
+        "job.toml:12: limits.requests_per_second: should be a valid number, not true",
         "job.toml:13: limits.in_flight: should be greater than or equal to 1, not 0",
-        "job.toml:16: output.format: should be 'csv' or 'parquet', not 'xls'",
-        'job.toml:20: operation: unknown operation "tn-optoins" - did you mean "tn-options"?',
+        'job.toml:16: output.format: should be "csv" or "parquet", not "xls"',
+        'job.toml:20: step.1.operation: unknown operation "tn-optoins" - did you mean "tn-options"?',
         'job.toml:24: step.2.smss: unknown key - did you mean "sms"?',
-        "job.toml:27: sms: 'maybe' is not one of on, off, unchanged",
+        "job.toml:27: step.3.sms: 'maybe' is not one of on, off, unchanged",
         'job.toml:28: limitz: unknown key - did you mean "limits"?',
     ]
 
@@ -105,7 +105,7 @@ def test_all_mistakes_are_told_at_once_in_order_of_lines(tmp_path):
         pytest.param("[input]\n[output]\npath='o'\n" + STEP + SMS, ["job.toml:1: input.path: is missing"], id="path"),
         pytest.param(
             HEAD.replace("numbers.csv", "") + STEP + SMS,
-            ["job.toml:2: input.path: should have at least 1 character, not ''"],
+            ['job.toml:2: input.path: should have at least 1 character, not ""'],
             id="empty path",
         ),
         pytest.param(
@@ -154,10 +154,25 @@ def test_all_mistakes_are_told_at_once_in_order_of_lines(tmp_path):
         pytest.param(
             HEAD + '[carrier]\naccount_id = "../1"\nbase_url = 5\n' + STEP + SMS,
             [
-                "job.toml:6: carrier.account_id: should match pattern '^[A-Za-z0-9-]{1,64}$', not '../1'",
-                "job.toml:7: carrier.base_url: should be a valid string, not 5",
+                'job.toml:6: carrier.account_id: "../1" is no account id: 1 to 64 letters, digits and dashes',
+                "job.toml:7: carrier.base_url: should be text in quotes, not 5",
             ],
             id="account",
+        ),
+        pytest.param(
+            HEAD + "[carrier]\naccount_id = 9900012\n" + STEP + SMS,
+            ["job.toml:6: carrier.account_id: should be text in quotes, not 9900012"],
+            id="account as a number",
+        ),
+        pytest.param(
+            HEAD + STEP.replace("[[step]]", "[step]") + SMS,
+            ["job.toml:5: step: begin each step with [[step]], in double brackets"],
+            id="single brackets",
+        ),
+        pytest.param(
+            "step = []\n" + HEAD,
+            ["job.toml:1: step: begin each step with [[step]], in double brackets"],
+            id="empty list",
         ),
         pytest.param(
             HEAD.replace("numbers.csv", "a\\u0000b").replace('"out"', '"~nobody-at-all/out"') + STEP + SMS,
@@ -174,42 +189,71 @@ def test_a_mistake_names_its_line(tmp_path, text, told):
     assert mistakes(tmp_path, text) == told
 
 
+def test_an_unknown_operation_names_its_neighbour_or_all(tmp_path):
+    """Whoever has no idea of the names gets them."""
+    near, far = mistakes(tmp_path, HEAD + STEP.replace("tn-options", "tn-option") + STEP.replace("tn-options", "sms"))
+    assert near == 'job.toml:6: step.1.operation: unknown operation "tn-option" - did you mean "tn-options"?'
+    assert far == (
+        'job.toml:8: step.2.operation: unknown operation "sms" '
+        "(there are: import-tn-checker, sippeer-failover, tn-details, tn-options)"
+    )
+
+
+def test_a_wrong_type_hides_no_other_mistake_of_its_step(tmp_path):
+    """What the carrier would refuse is told beside it; a setting that is there, if wrong, is not called missing."""
+    assert mistakes(tmp_path, HEAD + STEP + "sms = true\nnnid = 'x'\nprotected = 'no'\nsmss = 1\n") == [
+        'job.toml:7: step.1.sms: should be text in quotes, or { column = "…" }, not true',
+        "job.toml:8: step.1.nnid: 'x' is not a whole number (or unchanged, systemDefault)",
+        "job.toml:9: step.1.protected: 'no' is not one of true, false, unchanged, systemDefault",
+        'job.toml:10: step.1.smss: unknown key - did you mean "sms"?',
+    ]
+    checker = HEAD + STEP.replace("tn-options", "import-tn-checker")
+    assert mistakes(tmp_path, checker + "site_id = 1.5\nsippeer_id = 'a/b'\n") == [
+        'job.toml:7: step.1.site_id: should be text in quotes, or { column = "…" }, not 1.5',
+        "job.toml:8: step.1.sippeer_id: 'a/b' is not an id: at most 64 letters, digits and dashes",
+    ]
+
+
 def test_a_step_without_an_operation_names_those_there_are(tmp_path):
     """On the line of its table."""
     [told] = mistakes(tmp_path, HEAD + "[[step]]\nsms = 'on'\n")
-    assert told.startswith("job.toml:5: operation: the name of an operation is missing (")
+    assert told.startswith("job.toml:5: step.1.operation: the name of an operation is missing (")
     assert "tn-options" in told
 
 
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        pytest.param("sms = { column = 5 }", 'sms: write a value, or { column = "…" }', id="column 5"),
-        pytest.param("sms = { column = '' }", 'sms: write a value, or { column = "…" }', id="no column"),
-        pytest.param("sms.colum = 'X'", 'sms: write a value, or { column = "…" }', id="colum"),
-        pytest.param("sms = { step = 2 }", "sms: no earlier step of this job brings a value for it", id="step 2"),
+        pytest.param("sms = { column = 5 }", 'step.1.sms: write a value, or { column = "…" }', id="column 5"),
+        pytest.param("sms = { column = '' }", 'step.1.sms: write a value, or { column = "…" }', id="no column"),
+        pytest.param("sms.colum = 'X'", 'step.1.sms: write a value, or { column = "…" }', id="colum"),
         pytest.param(
-            "sms = true", 'step.1.sms: should be text in quotes, or { column = "…" }, not True', id="not text"
+            "sms = { step = 2 }", "step.1.sms: no earlier step of this job brings a value for it", id="step 2"
+        ),
+        pytest.param(
+            "sms = true", 'step.1.sms: should be text in quotes, or { column = "…" }, not true', id="not text"
         ),
         pytest.param(
             "nnid = 1.5", 'step.1.nnid: should be text in quotes, or { column = "…" }, not 1.5', id="not whole"
         ),
         pytest.param(
-            "routes = ['a']", "step.1.routes: should be text in quotes, or { column = \"…\" }, not ['a']", id="list"
+            "routes = ['a']", 'step.1.routes: should be text in quotes, or { column = "…" }, not ["a"]', id="list"
         ),
-        pytest.param("sms = ' '", "sms: '' is not one of on, off, unchanged", id="empty"),
+        pytest.param("sms = ' '", "step.1.sms: '' is not one of on, off, unchanged", id="empty"),
         pytest.param(
-            "call_forward = '911'", "call_forward: 911 is a service code; calls must not be sent there", id="911"
+            "call_forward = '911'", "step.1.call_forward: 911 is a service code; calls must not be sent there", id="911"
         ),
-        pytest.param("route_action = 'asSpecified'", "route_action: asSpecified needs routes", id="contradiction"),
+        pytest.param(
+            "route_action = 'asSpecified'", "step.1.route_action: asSpecified needs routes", id="contradiction"
+        ),
         pytest.param(
             "sip_prefix = 'stripp'",
-            "step.1.sip_prefix: should be 'strip', 'keep' or 'refuse', not 'stripp' - did you mean \"strip\"?",
+            'step.1.sip_prefix: should be "strip", "keep" or "refuse", not "stripp" - did you mean "strip"?',
             id="option",
         ),
         pytest.param(
             "sip_prefix = { column = 'X' }",
-            "sip_prefix: holds for the whole step and cannot come from a column",
+            "step.1.sip_prefix: holds for the whole step and cannot come from a column",
             id="option from a column",
         ),
     ],
@@ -238,9 +282,12 @@ def test_a_step_that_does_nothing_is_a_mistake(tmp_path):
         'final_destination_uri = "sip:desk@192.0.2.4"\n'
     )
     first, second, third = mistakes(tmp_path, text)
-    assert first.startswith("job.toml:5: tn-options: sets nothing (it can set: a2p_action, ")
-    assert second == 'job.toml:8: site_id: import-tn-checker needs it: a value, or { column = "…" }'
-    assert third == "job.toml:10: sippeer-failover: its rows are named by site_id/sippeer_id, those of step 1 by tn"
+    assert first.startswith("job.toml:5: step.1: tn-options sets nothing (it can set: a2p_action, ")
+    assert second == 'job.toml:8: step.2.site_id: import-tn-checker needs it: a value, or { column = "…" }'
+    assert (
+        third
+        == "job.toml:10: step.3: the rows of sippeer-failover are named by site_id/sippeer_id, those of step 1 by tn"
+    )
 
 
 @pytest.mark.parametrize(
@@ -248,16 +295,59 @@ def test_a_step_that_does_nothing_is_a_mistake(tmp_path):
     [
         pytest.param(HEAD + "[[step]\n", "job.toml:5: Expected ']]' at the end of an array declaration.", id="syntax"),
         pytest.param(
-            b"\xff\xfe", "job.toml: not a readable TOML file ('utf-8' codec can't decode byte 0xff", id="UTF-8"
+            b"# ok\n\xff\xfe",
+            "job.toml:2: the byte 0xff is not UTF-8, as a job file has to be. If this is an input, name it in",
+            id="UTF-8",
         ),
-        pytest.param("a = " + "[" * 100_000, "job.toml: not a readable TOML file (maximum recursion", id="nested"),
-        pytest.param("#" * (1 << 20) + "\n", "job.toml: larger than 1 MiB, which no job file is.", id="1 MiB"),
+        pytest.param("a = " + "[" * 100_000, "job.toml: no readable job file (nested too deeply).", id="nested"),
+        pytest.param("#" * (1 << 20) + "\n", "job.toml: no readable job file (larger than 1 MiB).", id="1 MiB"),
+        pytest.param(HEAD + "[input]\n", "job.toml:5: [input] was given before.", id="table twice"),
+        pytest.param(
+            "[step]\na = 1\n[step]\n", "job.toml:3: each step begins with [[step]], in double brackets.", id="steps"
+        ),
+        pytest.param("a.b = 1\na.b = 2\n", "job.toml:2: this key has its value already.", id="key twice"),
+        pytest.param("a = { b = 1, b = 2 }\n", "job.toml:1: b has its value already.", id="inline key twice"),
+        pytest.param("a = { b = 1 }\n[a.c]\n", "job.toml:2: [a.c] was given before.", id="closed table"),
+        pytest.param("a = { b = 1 }\na.c = 1\n", "job.toml:2: a has its value already.", id="closed value"),
+        pytest.param('a = "b\nc = 1\n', "job.toml:1: the quotes are not closed.", id="open quotes"),
+        pytest.param("a = on\n", "job.toml:1: what stands here is no value; text stands in quotes.", id="no quotes"),
     ],
 )
 def test_what_is_no_job_file_is_refused(tmp_path, text, told):
     """In words, with the line where there is one."""
     [line] = mistakes(tmp_path, text)
     assert line.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("small.csv", b"tn\n9195550123\n"),
+        ("small.TXT", b"9195550123\n"),
+        ("small.parquet", b"PAR1\x15\xff"),
+        ("small.csv.gz", b"\x1f\x8b\x08"),
+        ("large.csv", b"tn\n" + b"9195550123\n" * 200_000),
+    ],
+    ids=["csv", "txt", "parquet", "gz", "large"],
+)
+def test_an_input_in_the_place_of_a_job_file_is_told_so(tmp_path, name, content):
+    """With both ways to use it."""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError) as refused:
+        read_job(tmp_path / name)
+    assert str(refused.value) == (
+        f"{tmp_path / name}: is an input, not a job file: "
+        "name it in a job file ([input] path), or give --operation NAME with it."
+    )
+
+
+def test_a_job_remembers_where_its_keys_stand(tmp_path):
+    """What only the input shows to be a mistake has its line as well; two readings of one file are the same job."""
+    job = job_of(tmp_path, HEAD + STEP + "sms = { column = 'SMS' }\n")
+    assert job.lines.told(("step", 0, "sms"), "no such column") == (
+        f"{tmp_path}/job.toml:7: step.1.sms: no such column"
+    )
+    assert job == read_job(tmp_path / "job.toml")
 
 
 def test_what_cannot_be_opened_is_refused(tmp_path):

@@ -131,7 +131,7 @@ def test_a_constant_passcode_stands_in_secret_arrow_alone(tmp_path):
     [
         (
             FAILOVER,
-            r'job\.toml: step 1: final_destination_uri: .*numbers\.csv has no column "To" - did you mean "Too"\?',
+            r'job\.toml:10: step\.1\.final_destination_uri: .*numbers\.csv has no column "To" - did you mean "Too"\?',
         ),
         (PASSCODE.replace('"PIN"', '"TN"').replace('"S"', '"Too"'), 'Column "TN" holds a secret value'),
         (PASSCODE.replace('"PIN"', '"Too"').replace('"S"', '"Too"'), 'Column "Too" holds a secret value'),

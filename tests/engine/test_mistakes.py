@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batcher.engine.mistakes import Lines, by_line, near
+from batcher.engine.mistakes import Lines, by_line, near, shown
 
 TEXT = """\
 # title
@@ -52,12 +52,36 @@ column = "d"
 )
 def test_a_key_is_found_on_its_line(where, line):
     """Else on the line of the nearest table around it."""
-    assert Lines("job.toml", TEXT).told(where, "key", "wrong") == f"job.toml:{line}: key: wrong"
+    told = Lines("job.toml", TEXT).told(where, "wrong")
+    assert told.startswith(f"job.toml:{line}: ")
+    assert told.endswith(": wrong")
+
+
+def test_a_key_is_told_in_full():
+    """Steps are counted from 1, as people count."""
+    assert Lines("job.toml", TEXT).told(("step", 1, "sms"), "wrong") == "job.toml:14: step.2.sms: wrong"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (True, "true"),
+        (False, "false"),
+        ("on", '"on"'),
+        (1.5, "1.5"),
+        (["a", True], '["a", true]'),
+        ({"pin": "x", "is": False}, '{ pin = "x", is = false }'),
+    ],
+    ids=str,
+)
+def test_a_value_is_shown_as_toml_writes_it(value, text):
+    """Nobody who writes a job file has to know Python."""
+    assert shown(value) == text
 
 
 def test_what_is_not_there_has_no_line():
     """A missing table is told for the whole file."""
-    assert Lines("job.toml", TEXT).told(("input",), "input", "is missing") == "job.toml: input: is missing"
+    assert Lines("job.toml", TEXT).told(("input",), "is missing") == "job.toml: input: is missing"
 
 
 def test_the_nearest_word_is_named_when_there_is_one():
