@@ -1,15 +1,14 @@
-"""The rules of `tn` for whole columns: a kernel over Arrow buffers, and `tn.parse` for what is left.
+"""The rules of `tn` for whole columns: text, and numbers of the types that hold ten digits exactly.
 
 The kernel decides the usual shapes and gives exactly what `tn.parse` would give. Everything else goes through `tn.parse`,
-once for each distinct cell, with libphonenumber's metadata for numbers that are not +1.
+once for each distinct cell, with libphonenumber's metadata for what the published lists say.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from functools import cache
 from itertools import chain
-from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,60 +16,45 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from batcher import tn as rules
+from batcher import kernel, numbering, tn
+from batcher.kernel import ABROAD, UNDECIDED, Verdicts
 
 #: Rows that are decided together: their scratch arrays stay in a core's cache.
 SLICE_ROWS = 65_536
 
-_CODE = {code: np.uint8(index) for code, index in rules.REASON.items()}
-_MASK = {warning.code: np.uint16(1 << position) for position, warning in enumerate(rules.WARNINGS)}
-# In the place of a reason: the cell is left to `tn.parse`.
-_UNDECIDED = np.uint8(255)
-
-# Digits in front of a slice's text, so that words which end early in the first row can be read.
-_PAD_BYTES = 16
-# What a byte adds to the running counts: digits are counted below bit 32, what is no punctuation above.
-_DIGITS_COUNTED = 2**32 - 1
-_BYTE_COUNTS = np.full(256, 1 << 32)
-_BYTE_COUNTS[list(b" ().-")] = 0
-_BYTE_COUNTS[list(b"0123456789")] = 1
-
-_BLANK, _OPENING, _PLUS, _ZERO, _ONE = b" (+01"
-_POINT_ZERO = int.from_bytes(b".0", "little")
-# Longer cells are left to `tn.parse`: scratch arrays stay small whatever the input holds.
-_MAX_BYTES = 40
-
-#: The verdicts on some rows, in the columns of `normalize`.
-_Verdicts = dict[str, NDArray[Any]]
+_DEFAULT = tn.Rules()
+# Ten digits, and eleven from 1: all of these integers are judged by structure.
+_NEAR = range(1_000_000_000, 20_000_000_000)
+_EXACT = {pa.int64(), pa.uint64(), pa.float64()}
+# Larger floats are not exact.
+_EXACT_FLOAT = 2.0**53
 
 
-def normalize(raw: pd.Series, *, api: str = "v2") -> pd.DataFrame:
+def normalize(raw: pd.Series, rules: tn.Rules = _DEFAULT) -> pd.DataFrame:
     """Turn raw telephone numbers into E.164, or say why not.
 
-    Takes text of any punctuation, one cell a row; a missing cell counts as empty. Gives a frame with the same index and
-    three columns: `tn` (int64 of the E.164 digits, 19195550123; 0 when rejected), `reason` (uint8, index into
-    `tn.REASONS`; 0 when accepted) and `warnings` (uint16, mask of `tn.WARNINGS`). With api "v1" a number that is not +1
-    is rejected. Never raises for a bad number; TypeError for a column that is not text.
+    Takes text of any punctuation, one cell a row, and columns of int64, uint64, float64 or decimal, each number by its
+    value: whole ones as their digits, fractions as NON_INTEGER. A missing cell or NaN counts as empty. Gives a frame with
+    the same index and three columns: `tn` (int64 of the E.164 digits, 19195550123; 0 when rejected), `reason` (uint8, index
+    into `tn.REASONS`; 0 when accepted) and `warnings` (uint16, mask of `tn.WARNINGS`). Never raises for a bad number;
+    TypeError for a column of any other type.
     """
-    cells = pa.chunked_array(raw)
-    if pa.types.is_dictionary(cells.type) or pa.types.is_null(cells.type):
-        cells = cells.cast(pa.large_string())
-    if not (pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type)):
+    column = pa.chunked_array(raw)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_null(column.type) or pa.types.is_string_view(column.type):
+        column = column.cast(pa.large_string())
+    verdicts = Verdicts.empty(len(column))
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        _normalize_text(column, verdicts, rules)
+    elif column.type in _EXACT or (pa.types.is_decimal(column.type) and column.type.scale >= 0):
+        _normalize_numbers(column, verdicts, rules)
+    else:
         raise TypeError(
-            f"The column of telephone numbers is {cells.type}, expected text: read it without type inference."
+            f"The column of telephone numbers is {column.type}, expected text (or int64, uint64, float64 or decimal,"
+            " which hold ten digits exactly): read it as text."
         )
-    dtypes = {"tn": np.int64, "reason": np.uint8, "warnings": np.uint16}
-    verdicts: _Verdicts = {name: np.empty(len(cells), dtype) for name, dtype in dtypes.items()}
-    end = 0
-    for chunk in cells.chunks:
-        for offset in range(0, len(chunk), SLICE_ROWS):
-            part = chunk.slice(offset, SLICE_ROWS)
-            start, end = end, end + len(part)
-            _decide(part.fill_null(""), {name: column[start:end] for name, column in verdicts.items()})
-    _parse_undecided(cells, verdicts)
-    if api == "v1":
-        _refuse_abroad(verdicts)
-    return pd.DataFrame(verdicts, index=raw.index, copy=False)
+    return pd.DataFrame(verdicts._asdict(), index=raw.index, copy=False)
 
 
 def e164(tns: NDArray[np.int64]) -> pa.Array:
@@ -103,209 +87,103 @@ def _words() -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
 
 
 def _is_north_american(tns: NDArray[np.int64]) -> NDArray[np.bool_]:
-    return (tns >= rules.NORTH_AMERICA[0]) & (tns <= rules.NORTH_AMERICA[-1])
+    return (tns >= tn.NORTH_AMERICA[0]) & (tns <= tn.NORTH_AMERICA[-1])
 
 
-def _refuse_abroad(verdicts: _Verdicts) -> None:
-    is_abroad = (verdicts["tn"] > 0) & ~_is_north_american(verdicts["tn"])
-    verdicts["tn"][is_abroad] = 0
-    verdicts["reason"][is_abroad] = _CODE["NOT_IN_V1"]
-    verdicts["warnings"][is_abroad] = 0
+def _normalize_text(cells: pa.ChunkedArray, out: Verdicts, rules: tn.Rules) -> None:
+    end = 0
+    for part in _slices(cells):
+        start, end = end, end + len(part)
+        kernel.decide(part.fill_null(""), out.rows(start, end), strict=rules.strict)
+    for left, judge in ((UNDECIDED, _parse), (ABROAD, _judge_abroad)):
+        rows = np.flatnonzero(out.reason == left)
+        if rows.size:
+            distinct = cells.take(pa.array(rows)).combine_chunks().dictionary_encode()
+            told = judge(distinct.dictionary, rules)
+            out.put(rows, told.take(distinct.indices.to_numpy()))
 
 
-def _decide(part: pa.Array, out: _Verdicts) -> None:
-    """Decides cells of the usual shapes; the reason of all others becomes _UNDECIDED.
-
-    Ten digits behind nothing, 1 or +1 are read where they stand; what else there is, first loses its punctuation.
-    """
-    text, starts, ends = _bytes(part)
-    lengths = ends - starts
-    head, eight = _words_at(text, "<u4", ends - 12), _words_at(text, "<u8", ends - 8)
-    has_one, has_plus = head >> 8 & 255 == _ONE, head & 255 == _PLUS
-    is_plain = (lengths == 10) | (has_one & ((lengths == 11) | (has_plus & (lengths == 12))))
-    is_plain &= _are_digits(eight, 8) & _are_digits(head >> 16, 2) & (head >> 16 & 255 != _ZERO)
-    _settle(out, is_plain, head, eight)
-    rest = np.flatnonzero(~is_plain & (lengths <= _MAX_BYTES))
-    if rest.size:
-        found = {name: column[rest] for name, column in out.items()}
-        _decide_punctuated(part.take(pa.array(rest)), found)
-        for name, column in out.items():
-            column[rest] = found[name]
+def _slices(column: pa.ChunkedArray) -> Iterator[pa.Array]:
+    for chunk in column.chunks:
+        for offset in range(0, len(chunk), SLICE_ROWS):
+            yield chunk.slice(offset, SLICE_ROWS)
 
 
-def _decide_punctuated(part: pa.Array, out: _Verdicts) -> None:
-    """Decides punctuated numbers, `.0` at their end, blanks around them, and bare digits that are too few or too many.
-
-    A punctuated number is decided only where its last four digits stand together and nothing but one (, or the + of +1,
-    stands before the first: `tn.parse` then sees no fraction, range or sign in it.
-    """
-    text, starts, ends = _bytes(part)
-    running = np.take(_BYTE_COUNTS, text)
-    # In place: a second array of this size would be fetched from the system, and given back, for each slice.
-    np.cumsum(running, out=running)
-    running_end = running[ends - 1]
-    counts = running_end - running[starts - 1]
-    digits = np.compress(_is_digit(text), text)
-    _trim(text, starts, ends)
-    lengths = ends - starts
-
-    first, tail = text[starts], _words_at(text, "<u4", ends - 4)
-    has_plus = first == _PLUS
-    opens = _is_digit(first) | (((first == _OPENING) | has_plus) & _is_digit(text[starts + 1]))
-    # Digits and one other byte that is punctuation, and the last two are ".0": spelled like a float.
-    is_float = (counts == lengths - 1) & (tail >> 16 == _POINT_ZERO)
-    n_digits = (counts & _DIGITS_COUNTED) - is_float
-    after_digits = (running_end & _DIGITS_COUNTED) - is_float
-
-    head, eight = _words_at(digits, "<u4", after_digits - 12), _words_at(digits, "<u8", after_digits - 8)
-    is_ten = (n_digits == 10) & ~has_plus & (head >> 16 & 255 != _ZERO)
-    is_eleven = (n_digits == 11) & (head >> 8 & 255 == _ONE)
-    is_usual = opens & (counts >> 32 == has_plus) & (is_ten | is_eleven) & (is_float | _are_digits(tail, 4))
-    _settle(out, is_usual, head, eight)
-    out["warnings"][is_float & (out["reason"] == 0)] |= _MASK["FLOAT_TEXT"]
-    rest = np.flatnonzero(~is_usual)
-    out["reason"][rest] = _refusals_of_bare_digits(first[rest], n_digits[rest], lengths[rest])
-
-
-def _settle(out: _Verdicts, is_decided: NDArray[np.bool_], head: NDArray[Any], eight: NDArray[Any]) -> None:
-    """Judges ten digits by their structure: the last two characters of `head` and the eight of `eight`."""
-    first_two = (head >> 16 & 15) * 10 + (head >> 24 & 15)
-    # Neighbours are joined to two, four and eight digits, all at once.
-    twos = (eight & 0x0F0F0F0F0F0F0F0F) * 2561 >> 8 & 0x00FF00FF00FF00FF
-    fours = twos * 6553601 >> 16 & 0x0000FFFF0000FFFF
-    last_eight = fours * 42949672960001 >> 32
-    # What was not decided may not even be digits.
-    prefixes = np.where(is_decided, first_two * 10_000 + last_eight // 10_000, 0)
-    judged = _structures()[prefixes]
-    out["reason"][:] = np.where(is_decided, judged >> 8, _UNDECIDED)
-    accepted = out["reason"] == 0
-    out["tn"][:] = (first_two * np.uint64(100_000_000) + last_eight + np.uint64(10_000_000_000)) * accepted
-    out["warnings"][:] = (judged & 255) * accepted
-
-
-def _bytes(part: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
-    """The cells' text in one piece with a margin on both sides, and where in it each cell starts and ends."""
-    _, offsets, data = part.buffers()
-    width = np.int32 if pa.types.is_string(part.type) else np.int64
-    bounds = np.frombuffer(offsets, width)[part.offset : part.offset + len(part) + 1].astype(np.int64)
-    text = np.empty(bounds[-1] - bounds[0] + 2 * _PAD_BYTES, np.uint8)
-    text[:_PAD_BYTES] = _ZERO
-    text[-_PAD_BYTES:] = _BLANK
-    if data is not None:
-        text[_PAD_BYTES:-_PAD_BYTES] = np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]]
-    bounds += _PAD_BYTES - bounds[0]
-    return text, bounds[:-1].copy(), bounds[1:].copy()
-
-
-def _trim(text: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> None:
-    """Moves starts and ends inwards over blanks."""
-    for edges, last, step in ((starts, 0, 1), (ends, -1, -1)):
-        rows = np.flatnonzero(text[edges + last] == _BLANK)
-        while (rows := rows[(starts[rows] < ends[rows]) & (text[edges[rows] + last] == _BLANK)]).size:
-            edges[rows] += step
-
-
-def _words_at(text: NDArray[np.uint8], dtype: str, places: NDArray[np.int64]) -> NDArray[Any]:
-    """The bytes from each place on, as one word."""
-    word = np.dtype(dtype)
-    return np.ndarray(len(text) - word.itemsize + 1, word, text, strides=(1,))[places]
-
-
-def _is_digit(text: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    return text - np.uint8(_ZERO) < 10
-
-
-def _are_digits(words: NDArray[Any], size: int) -> NDArray[np.bool_]:
-    """Whether a word's lowest bytes are digits: each is 0x30 to 0x3F, and still is with six added."""
-    high, zeros, six = (words.dtype.type(int.from_bytes(bytes([byte] * size))) for byte in (0xF0, 0x30, 0x06))
-    answer: NDArray[np.bool_] = (words & high == zeros) & (words + six & high == zeros)
-    return answer
-
-
-@cache
-def _structures() -> NDArray[np.uint16]:
-    """`tn.structure` by NPA and NXX, 201-555 at 201555: the reason above bit 8, the warnings below.
-
-    A million calls would take half a second: NPA and NXX are asked apart, with exchanges of their own where N11 is one.
-    """
-
-    def judge(npa: int, nxx: int) -> tuple[int, int]:
-        return rules.structure(10_000_000_000 + npa * 10_000_000 + nxx * 10_000)
-
-    codes = range(1000)
-    npas = np.array([judge(npa, 234) for npa in codes], np.uint16)
-    exchanges = np.array([[judge(npa, nxx) for nxx in codes] for npa in (201, 800)], np.uint16)
-    nxxs = exchanges[np.array([judge(npa, 411)[0] == 0 for npa in codes], np.intp)]
-    reasons = np.where(npas[:, None, 0], npas[:, None, 0], nxxs[:, :, 0])
-    warnings = (npas[:, None, 1] | nxxs[:, :, 1]) * (reasons == 0)
-    judged: NDArray[np.uint16] = reasons << 8 | warnings
-    return judged.ravel()
-
-
-def _refusals_of_bare_digits(
-    first: NDArray[np.uint8], n_digits: NDArray[np.int64], lengths: NDArray[np.int64]
-) -> NDArray[np.uint8]:
-    """The reasons of empty cells, and of cells with too few or too many digits and nothing else."""
-    # A leading 0 may be another country's way, and 20 digits are two TNs: `tn.parse` knows.
-    is_bare = (n_digits == lengths) & (first != _ZERO) & (n_digits <= rules.MAX_DIGITS)
-    reasons = np.full(len(first), _UNDECIDED)
-    reasons[is_bare & (n_digits < 10)] = _CODE["TOO_SHORT"]
-    reasons[is_bare & (n_digits > 10) & (first != _ONE)] = _CODE["COUNTRY_AMBIGUOUS"]
-    reasons[is_bare & (n_digits > 11) & (first == _ONE)] = _CODE["TOO_LONG"]
-    reasons[lengths == 0] = _CODE["EMPTY"]
-    return reasons
-
-
-def _parse_undecided(cells: pa.ChunkedArray, verdicts: _Verdicts) -> None:
-    rows = np.flatnonzero(verdicts["reason"] == _UNDECIDED)
-    if not rows.size:
-        return
-    distinct = cells.take(pa.array(rows)).combine_chunks().dictionary_encode()
-    names = rules.Parsed._fields
-    # Straight into an array: thousands of tuples kept at once would set off the garbage collector.
-    parsed = (rules.parse(cell, international=_judge_abroad) for cell in distinct.dictionary.to_pylist())
-    numbers = np.fromiter(chain.from_iterable(parsed), np.int64).reshape(-1, len(names))[distinct.indices]
-    for place, name in enumerate(names):
-        verdicts[name][rows] = numbers[:, place]
-
-
-def _judge_abroad(digits: int) -> tuple[int, int]:
-    """(Reason, warnings) of the digits of a number that is not +1, as they were typed."""
-    text = str(digits)
-    for length in (1, 2, 3):
-        if country := _country(text[:length]):
-            break
-    else:
-        return rules.REASON["COUNTRY_UNKNOWN"], 0
-    national = text[length:]
-    if len(text) > rules.MAX_DIGITS or len(national) not in country.lengths:
-        return rules.REASON["INTL_BAD_LENGTH"], 0
-    return 0, 0 if country.pattern.fullmatch(national) else int(_MASK["INTL_UNVERIFIED"])
-
-
-class _Country(NamedTuple):
-    #: how many digits may follow the country code
-    lengths: frozenset[int]
-    #: what a valid number looks like without the country code
-    pattern: re.Pattern[str]
-
-
-@cache
-def _country(code: str) -> _Country | None:
-    """What libphonenumber knows of a country code.
-
-    The metadata is asked for the digits as typed: the library's `parse` drops a trunk 0, and takes ten times as long.
-    """
-    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
-
-    names = COUNTRY_CODE_TO_REGION_CODE.get(int(code), ())
-    regions: list[Any] = [PhoneMetadata.metadata_for_region_or_calling_code(int(code), name) for name in names]
-    if not regions:
-        return None
-    kinds = (
-        *("fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost"),
-        *("personal_number", "voip", "pager", "uan", "voicemail"),
+def _parse(cells: pa.Array, rules: tn.Rules) -> Verdicts:
+    parsed = (
+        tn.parse(cell, rules, international=numbering.abroad, numbering=numbering.of_npa) for cell in cells.to_pylist()
     )
-    descriptions = [getattr(region, kind) for region in regions for kind in kinds]
-    patterns = [each.national_number_pattern for each in descriptions if each and each.national_number_pattern]
-    return _Country(frozenset(regions[0].general_desc.possible_length), re.compile("|".join(patterns)))
+    # Straight into an array: thousands of tuples kept at once would set off the garbage collector.
+    return Verdicts(*np.fromiter(chain.from_iterable(parsed), np.int64).reshape(-1, len(tn.Parsed._fields)).T)
+
+
+def _judge_abroad(cells: pa.Array, rules: tn.Rules) -> Verdicts:
+    digits = pc.utf8_trim(cells, " +").cast(pa.string())
+    reasons, warnings = numbering.all_abroad(digits)
+    if rules.api == "v1":
+        reasons[reasons == 0] = tn.REASON["NOT_IN_V1"]
+    is_accepted = reasons == 0
+    return Verdicts(digits.cast(pa.int64()).to_numpy() * is_accepted, reasons, warnings * is_accepted)
+
+
+def _normalize_numbers(column: pa.ChunkedArray, out: Verdicts, rules: tn.Rules) -> None:
+    end = 0
+    for part in _slices(column):
+        start, end = end, end + len(part)
+        _decide_numbers(part, out.rows(start, end), rules)
+
+
+def _decide_numbers(part: pa.Array, out: Verdicts, rules: tn.Rules) -> None:
+    """Decides integers of ten digits, and eleven from 1, by arithmetic; the others as the text that they are."""
+    whole, is_fraction = _read_floats(part) if pa.types.is_float64(part.type) else _read_exact(part)
+    # Scalars of their own type: Arrow would squeeze an uint64 into an int64.
+    first, last = (pa.scalar(number, whole.type) for number in (_NEAR[0], _NEAR[-1]))
+    is_near = pc.and_(pc.greater_equal(whole, first), pc.less_equal(whole, last))
+    is_near = pc.and_(is_near.fill_null(False), pa.array(~is_fraction))
+    near = pc.if_else(is_near, whole, first).cast(pa.int64()).to_numpy()
+    ten_digits = near - (near >= 10_000_000_000) * 10_000_000_000
+    prefixes = ten_digits // 10_000
+    kernel.judge(out, prefixes, ten_digits - prefixes * 10_000, strict=rules.strict)
+    if pa.types.is_decimal(part.type) and part.type.scale > 0:
+        out.warnings[out.reason == 0] |= np.uint16(tn.MASK["FLOAT_TEXT"])
+    rest = np.flatnonzero(~is_near.to_numpy(zero_copy_only=False))
+    if rest.size:
+        told = Verdicts.empty(len(rest))
+        texts = _texts(part.take(pa.array(rest)), whole.take(pa.array(rest)))
+        _normalize_text(pa.chunked_array([texts]), told, rules)
+        out.put(rest, told)
+        fractions = np.flatnonzero(is_fraction)
+        out.tn[fractions], out.reason[fractions], out.warnings[fractions] = 0, tn.REASON["NON_INTEGER"], 0
+
+
+def _read_exact(part: pa.Array) -> tuple[pa.Array, NDArray[np.bool_]]:
+    """Integers, null where there is none, and which numbers are fractions.
+
+    A decimal is judged by its value: digits behind its point never become digits of a TN.
+    """
+    if not pa.types.is_decimal(part.type):
+        return part, np.zeros(len(part), bool)
+    if part.type.scale >= part.type.precision:
+        # All are below one, where Arrow does not round: a float tells 0 from a fraction.
+        return _read_floats(part.cast(pa.float64()))
+    if part.type.bit_width < 128:
+        part = part.cast(pa.decimal128(part.type.precision, part.type.scale))
+    whole = pc.trunc(part)
+    is_fraction = pc.not_equal(whole, part).fill_null(False).to_numpy(zero_copy_only=False)
+    return whole.cast(pa.decimal128(38, 0) if part.type.bit_width == 128 else pa.decimal256(76, 0)), is_fraction
+
+
+def _read_floats(part: pa.Array) -> tuple[pa.Array, NDArray[np.bool_]]:
+    """The same for floats; beyond 2^53 none is exact."""
+    values = part.to_numpy(zero_copy_only=False)  # nulls become NaN
+    is_whole = values == np.trunc(values)
+    is_exact = is_whole & (np.abs(values) < _EXACT_FLOAT)
+    return pa.array(np.where(is_exact, values, 0).astype(np.int64), mask=~is_exact), ~is_whole & ~np.isnan(values)
+
+
+def _texts(part: pa.Array, whole: pa.Array) -> pa.Array:
+    """Integers as their digits (never 2.018551234e+09), larger floats as they print, null where the cell is empty."""
+    texts = whole.cast(pa.string())
+    if not pa.types.is_float64(part.type):
+        return texts
+    return pc.coalesce(texts, pc.if_else(pc.is_nan(part), None, part).cast(pa.string()))

@@ -1,27 +1,66 @@
 """What a telephone number is: the one statement of the rules, for a single cell.
 
 Structure decides: ten digits NPA-NXX-XXXX, or + and a country code. Nothing is repaired by guessing, so that an accepted TN
-consists of exactly the digits that were typed. Whether another country has such a number is asked of the caller
-(`international`); columns of cells are the business of `normalize`, which gives the same answers faster.
+consists of exactly the digits that were typed. What the published lists say of area codes and of other countries is asked of
+the caller (`numbering`, `international`); columns of cells are the business of `normalize`, which gives the same answers faster.
 """
 
 from __future__ import annotations
 
-import operator
 import re
-import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
+
+from batcher import cell as cells
+from batcher.cell import is_not_data
+from batcher.codes import MASK, REASON, REASONS, WARNINGS, Reason
+
+__all__ = [
+    "IN_SERVICE",
+    "MASK",
+    "MAX_DIGITS",
+    "NORTH_AMERICA",
+    "REASON",
+    "REASONS",
+    "WARNINGS",
+    "International",
+    "Numbering",
+    "Parsed",
+    "Reason",
+    "Rules",
+    "from_wire",
+    "is_not_data",
+    "north_american",
+    "parse",
+    "span",
+    "split",
+    "structure",
+    "to_wire",
+]
 
 #: Says (reason, warnings) of the digits of a number that is not +1; it may get 16 digits, never more.
 International = Callable[[int], tuple[int, int]]
+#: Says what the published lists know of an NPA: the mask of NPA_UNRECOGNIZED, NOT_US, or 0.
+Numbering = Callable[[int], int]
 
 
-class Reason(NamedTuple):
-    """A code of the reports and a sentence for people: what is wrong, and the way out."""
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How much a job allows. ValueError for a version or a name that does not exist."""
 
-    code: str
-    hint: str
+    #: "v1" takes North American numbers alone
+    api: str = "v2"
+    #: refuse scientific notation even with all digits, and area codes that are not known to be in service
+    strict: bool = False
+    #: of "extensions", "vanity" and "labels": what is dropped or dialled with a warning instead of refused
+    relax: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.api not in {"v1", "v2"}:
+            raise ValueError(f"There is no API {self.api!r}: it is v1 or v2.")
+        if unknown := sorted(self.relax - cells.RELAXATIONS.keys()):
+            raise ValueError(f"{unknown[0]!r} cannot be relaxed: there are {', '.join(sorted(cells.RELAXATIONS))}.")
 
 
 class Parsed(NamedTuple):
@@ -35,135 +74,109 @@ class Parsed(NamedTuple):
     warnings: int
 
 
-#: Why a cell is refused, in order of precedence; the first stands for *accepted*.
-REASONS = (
-    Reason("", ""),
-    Reason("ROW_MALFORMED", "The line has too few or too many cells: quote cells that contain the delimiter."),
-    Reason("EMPTY", "The cell is empty: fill in a telephone number or delete the row."),
-    Reason("NOT_DATA", "This is a heading, a total or a comment: delete the row."),
-    Reason("URI", "This is an address: write the telephone number alone."),
-    Reason("SCI_NOTATION", "A spreadsheet rounded the number away: format the column as text and export it again."),
-    Reason("NON_INTEGER", "The number has a fraction: write the telephone number as text."),
-    Reason("TN_RANGE", "This is a range: write one row for each telephone number."),
-    Reason("MULTIPLE_TNS", "The cell holds several telephone numbers: write one row for each."),
-    Reason("EXTENSION", "A telephone number has no extension: remove it if the whole line is meant."),
-    Reason("LETTERS", "The cell holds letters: write the telephone number in digits alone."),
-    Reason("NOT_A_NUMBER", "This is a spreadsheet's error, formula or filler: write the telephone number itself."),
-    Reason("BAD_CHARACTER", "Only digits, blanks and ( ) . - / belong here, with a + in front where needed."),
-    Reason("COUNTRY_UNKNOWN", "No country has this code: check the digits after the +."),
-    Reason("COUNTRY_AMBIGUOUS", "The country is not certain: write + and its code (+1?), without 00 and without (0)."),
-    Reason("TOO_SHORT", "Too few digits: North America has ten; numbers of other countries need + and their code."),
-    Reason("TOO_LONG", "Too many digits: North America has ten, or eleven with a leading 1."),
-    Reason("INTL_BAD_LENGTH", "Numbers of this country have another length: check the digits after the country code."),
-    Reason(
-        "NANP_BAD_NPA", "No North American area code looks like this: if it is another country, add + and its code."
-    ),
-    Reason("NANP_BAD_NXX", "Digits 4 to 6 cannot be an exchange: they start with 2 to 9 and are no N11 like 411."),
-    Reason("NOT_IN_V1", 'API v1 knows North American numbers only: use api = "v2" for this one.'),
-)
-#: Index into REASONS by code.
-REASON = {reason.code: index for index, reason in enumerate(REASONS)}
-
-#: What an accepted TN may be warned about; position n is the bit 1 << n of a mask.
-WARNINGS = (
-    Reason("CLEANED", "Invisible characters were removed: check where the numbers were copied from."),
-    Reason("FLOAT_TEXT", "The cell ended in .0: export the column as text."),
-    Reason("SCI_EXACT", "The cell was in scientific notation, with all digits: export the column as text."),
-    Reason("NON_GEOGRAPHIC", "The area code is non-geographic: the carrier may not hold such numbers."),
-    Reason("PREMIUM", "A 900 number: calls to it are charged at a premium."),
-    Reason("SPECIAL_NXX", "Exchange 950, 958, 959 or 976: carrier access, test lines or pay-per-call."),
-    Reason("FICTIONAL_555", "Exchange 555: directory assistance or fiction, rarely a customer's number."),
-    Reason("INTL_UNVERIFIED", "The length is right, but no number of that country is known to look like this."),
-)
-_CLEANED, _FLOAT_TEXT, _SCI_EXACT, _NON_GEOGRAPHIC, _PREMIUM, _SPECIAL_NXX, _FICTIONAL_555, _ = (
-    1 << position for position in range(len(WARNINGS))
-)
+_DEFAULT = Rules()
 
 #: The TNs of the North American numbering plan, +1.
 NORTH_AMERICA = range(1_200_000_0000, 1_999_999_9999 + 1)
 #: Longest E.164 number in digits (ITU-T E.164, 6.2.1).
 MAX_DIGITS = 15
 
-#: Headings of a TN column, in small letters and digits only; in a cell they are a repeated header.
-HEADINGS = frozenset({
-    *("tn", "did", "phone", "phonenumber", "telephonenumber", "telephonenumbers", "fullnumber", "number"),
-    *("e164", "msisdn", "iristelephonenumberinventoryreport"),
-})  # fmt: skip
+#: NPAs that were in service before libphonenumber 9.0.43 (2026) knew them, by their regulators' notices and the first
+#: carriers' announcements: IL 2023, NY 2023, OH 2024, MN 2024, TX 2025, CA 2025, TN 2025, LA 2025, MI 2025, MS 2026.
+IN_SERVICE = frozenset({861, 624, 436, 924, 621, 357, 729, 457, 679, 471})
 
-# Area codes outside geography (NANPA). Toll-free ones carry no warning and may have N11 exchanges (1-800-411-PAIN).
-_TOLL_FREE = frozenset({800, 833, 844, 855, 866, 877, 888})
+#: Toll-free area codes (NANPA): they carry no warning and may have N11 exchanges (1-800-411-PAIN).
+TOLL_FREE = frozenset({800, 833, 844, 855, 866, 877, 888})
+# Area codes outside geography.
 _EASILY_RECOGNIZED = frozenset(range(200, 1000, 100)) | {
     hundreds * 100 + pair * 11 for hundreds in range(2, 10) for pair in range(2, 9)
 }
-_OUTSIDE_GEOGRAPHY = (_EASILY_RECOGNIZED - _TOLL_FREE - {900}) | {456, 532, 710, *range(521, 530)}
+_OUTSIDE_GEOGRAPHY = (_EASILY_RECOGNIZED - TOLL_FREE - {900}) | {456, 532, 710, *range(521, 530)}
 _SPECIAL_EXCHANGES = frozenset({950, 958, 959, 976})
 
-# U+202E is left out: it shows the digits in another order than they are stored.
-_INVISIBLE = re.compile(r"[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202d\u2060-\u2064\u2066-\u206f\ufeff]")
-_FULL_WIDTH = {"\uff08": "(", "\uff09": ")", "\uff0b": "+", "\u2212": "-"}
-_BLANKS = " \t\r\n"
-
-# Patterns are linear in the length of the cell: no two neighbouring repetitions match the same character.
 _BARE = re.compile(r"\+?[0-9]{1,15}")
-_GUARD = re.compile(r'="(.*)"|"(.*)"|\'(.*)', re.DOTALL)
-_NOT_DATA = re.compile(
-    r"--|#(?!#*$|N/A$|[A-Z0-9/_]+[!?]$|GETTING_DATA$)|(?:grand )?(?:sub)?total\b|\(?[0-9,]{1,9} (?:row|record|line)s?\b",
-    re.IGNORECASE,
-)
-_URI = re.compile(r"sips?:|.*@", re.IGNORECASE | re.DOTALL)
-_SCIENTIFIC = re.compile(r"([+-]?)([0-9]+)(?:[.,]([0-9]*))?e([+-]?[0-9]+)", re.IGNORECASE)
-# Digits around a single dot are a fraction unless people group them so: they leave four or more behind the last dot.
-_DECIMAL = re.compile(r"([0-9]+)\.([0-9]{1,3})|([0-9]{8,})\.([0-9]+)")
-_RANGE = re.compile(
-    r"[( ]*(?:(?:\+[( ]*)?1[ ().\-]*)?[2-9](?:[ ().\-]*[0-9]){9} *(?:-+|thru|through|to) *[(+]?[0-9]"
-    # Elsewhere a hyphen may part the groups of one number; only between blanks it is a range.
-    r"|\+ *[2-9](?:[ ().\-/]*[0-9]){8,} +(?:-+|thru|through|to) +[(+]?[0-9]",
-    re.IGNORECASE,
-)
-_SEPARATOR = re.compile(r"[;,/|&\r\n+]")
-_STARTS_WITH_DIGIT = re.compile(r"[^0-9A-Za-z]*[0-9]")
-_EXTENSION = re.compile(r"(?<![a-z])ext(?:n|ension)?(?![a-z])|x(?=[ .:]*[0-9]+$)|#(?= *[0-9]+$)", re.IGNORECASE)
-_NOT_A_NUMBER = re.compile(r"[#=].*|n/?a|nan|null|none|[\W_]*", re.IGNORECASE | re.DOTALL)
-_PUNCTUATED = re.compile(r"[( ]*(?:\+[( ]*)?[0-9](?:[0-9 ().\-/]*[0-9])?")
 _NOT_DIGITS = re.compile(r"[^0-9]+")
 _TRUNK_ZERO = re.compile(r"\( *0 *\)")
-
 _WIRE = re.compile(r"\+?[1-9][0-9]{0,14}")
 
 
-def parse(cell: str, *, international: International | None = None) -> Parsed:
+def parse(
+    cell: str,
+    rules: Rules = _DEFAULT,
+    *,
+    international: International | None = None,
+    numbering: Numbering | None = None,
+) -> Parsed:
     """The TN that stands in one cell, or the first reason why there is none.
 
-    Without `international`, a number that is not +1 is refused as COUNTRY_UNKNOWN. Nothing is raised for any text.
+    Without `international`, a number that is not +1 is refused as COUNTRY_UNKNOWN; without `numbering` every area code
+    that can exist counts as a US one in service. Nothing is raised for any text.
     """
-    text, warnings = _visible(cell)
+    text, warnings = cells.visible(cell)
     if not _BARE.fullmatch(text):
-        text = _without_guard(text)
-        text, spelled = _spelled_out(text)
-        warnings |= spelled
-        for code, applies in _REFUSALS:
-            if applies(text):
-                return Parsed(0, REASON[code], 0)
-    tn, reason, told = _judge(text, international)
+        text, spelled = cells.spelled_out(cells.without_guard(text), strict=rules.strict)
+        text, code, dropped = cells.relaxed(text, rules.relax)
+        if code:
+            return Parsed(0, REASON[code], 0)
+        warnings |= spelled | dropped
+    tn, reason, told = _judge(text, rules, international, numbering)
+    if not reason and rules.api == "v1" and tn not in NORTH_AMERICA:
+        reason = REASON["NOT_IN_V1"]
     return Parsed(0, reason, 0) if reason else Parsed(tn, 0, warnings | told)
 
 
-def structure(tn: int) -> tuple[int, int]:
+def structure(tn: int, rules: Rules = _DEFAULT, numbering: Numbering | None = None) -> tuple[int, int]:
     """(Reason, warnings) of an eleven-digit +1 number by the North American numbering plan (NANPA).
 
-    It does not ask whether the area code is in service: the published lists lag behind by years.
+    Whether the area code is in service only warns, unless the rules are strict: the published lists lag behind by years.
     """
     npa, nxx = tn // 10_000_000 % 1000, tn // 10_000 % 1000
     if npa < 200 or npa // 10 % 10 == 9 or npa % 100 == 11:
         return REASON["NANP_BAD_NPA"], 0
-    if nxx < 200 or (nxx % 100 == 11 and npa not in _TOLL_FREE):
+    warnings = numbering(npa) if numbering else 0
+    if npa == 900 or npa in _OUTSIDE_GEOGRAPHY or npa in IN_SERVICE:
+        warnings &= ~MASK["NPA_UNRECOGNIZED"]
+    if rules.strict and warnings & MASK["NPA_UNRECOGNIZED"]:
+        return REASON["NANP_BAD_NPA"], 0
+    if nxx < 200 or (nxx % 100 == 11 and npa not in TOLL_FREE):
         return REASON["NANP_BAD_NXX"], 0
-    warnings = _PREMIUM if npa == 900 else _NON_GEOGRAPHIC if npa in _OUTSIDE_GEOGRAPHY else 0
+    if npa == 900:
+        warnings |= MASK["PREMIUM"]
+    elif npa in _OUTSIDE_GEOGRAPHY:
+        warnings |= MASK["NON_GEOGRAPHIC"]
     if nxx == 555:
-        warnings |= _FICTIONAL_555
+        warnings |= MASK["FICTIONAL_555"]
     if nxx in _SPECIAL_EXCHANGES:
-        warnings |= _SPECIAL_NXX
+        warnings |= MASK["SPECIAL_NXX"]
     return 0, warnings
+
+
+def split(cell: str) -> tuple[str, ...]:
+    """The parts of a MULTIPLE_TNS cell as they were typed, each of them one accepted +1 TN by itself; else ().
+
+    Digits that run together are never cut.
+    """
+    if parse(cell).reason == REASON["MULTIPLE_TNS"]:
+        for parts in cells.apart(cells.without_guard(cells.visible(cell)[0])):
+            if len(parts) > 1 and all(parse(part).tn for part in parts):
+                return tuple(parts)
+    return ()
+
+
+def span(cell: str) -> range | None:
+    """The TNs of a TN_RANGE cell, `201-555-1000 - 1099`: ascending within one NPA-NXX, thus at most 10,000; else None.
+
+    Behind the first TN stand either the last four digits or another whole TN; one or two digits may mean anything.
+    """
+    if parse(cell).reason != REASON["TN_RANGE"]:
+        return None
+    if not (ends := cells.ends(cells.without_guard(cells.visible(cell)[0]))):
+        return None
+    first, last = parse(ends[0]).tn, parse(ends[1]).tn
+    if re.fullmatch(r"[0-9]{4}", ends[1]):
+        last = first // 10_000 * 10_000 + int(ends[1])
+    is_ascending = 0 < first < last and first // 10_000 == last // 10_000
+    return range(first, last + 1) if is_ascending else None
 
 
 def north_american(ten_digits: int) -> int:
@@ -191,95 +204,9 @@ def from_wire(text: str) -> int:
     return north_american(int(text)) if text[0] != "1" else 0
 
 
-def _visible(cell: str) -> tuple[str, int]:
-    """The cell in ASCII as far as it has an exact counterpart, and CLEANED where something invisible was removed."""
-    if cell.isascii():
-        return cell.strip(_BLANKS), 0
-    shown = _INVISIBLE.sub("", cell)
-    folded = "".join(map(_ascii, shown))
-    is_cleaned = shown != cell or folded.count(" ") > cell.count(" ")
-    return folded.strip(_BLANKS), _CLEANED if is_cleaned else 0
-
-
-def _ascii(character: str) -> str:
-    if character.isascii():
-        return character
-    match unicodedata.category(character):
-        case "Nd":
-            return str(unicodedata.decimal(character))
-        case "Zs":
-            return " "
-        case "Pd":
-            return "-"
-    return _FULL_WIDTH.get(character, character)
-
-
-def _without_guard(text: str) -> str:
-    """Takes off one layer of what keeps Excel from reading a number, and the `tel:` of RFC 3966."""
-    if guarded := _GUARD.fullmatch(text):
-        text = guarded[guarded.lastindex or 0].strip(_BLANKS)
-    return text[4:] if text[:5].lower() == "tel:+" else text
-
-
-def _spelled_out(text: str) -> tuple[str, int]:
-    """A float's text as the integer that it is, where every digit is there; any other text as it was."""
-    if number := _SCIENTIFIC.fullmatch(text):
-        sign, whole, decimals, exponent = number.groups(default="")
-        shift = int(exponent) if len(exponent) < 5 else -1
-        if not sign and 0 <= shift <= len(decimals) and not decimals[shift:].strip("0"):
-            return whole + decimals[:shift], _SCI_EXACT
-    elif number := _DECIMAL.fullmatch(text):
-        whole, decimals = filter(None, number.groups())
-        if not decimals.strip("0"):
-            return whole, _FLOAT_TEXT
-    return text, 0
-
-
-def _is_not_data(text: str) -> bool:
-    return bool(_NOT_DATA.match(text)) or re.sub(r"[\W_]+", "", text.lower()) in HEADINGS
-
-
-def _holds_several(text: str) -> bool:
-    """Whether a separator stands between numbers, or the digits of two numbers run together."""
-    parts = _SEPARATOR.split(text)
-    counts = [len(_NOT_DIGITS.sub("", part)) for part in parts]
-    if sum(counts) in {20, 22}:
-        return True
-    last = max((place for place, part in enumerate(parts) if place and _STARTS_WITH_DIGIT.match(part)), default=0)
-    before, after = sum(counts[:last]), sum(counts[last:])
-    return before >= 10 or (before >= 7 and after >= 7)
-
-
-def _has_extension(text: str) -> bool:
-    mark = _EXTENSION.search(text)
-    return mark is not None and len(_NOT_DIGITS.sub("", text[: mark.start()])) >= 7
-
-
-def _has_letters(text: str) -> bool:
-    return any(map(str.isalpha, text)) and not _NOT_A_NUMBER.fullmatch(text)
-
-
-def _is_punctuated_otherwise(text: str) -> bool:
-    return not _PUNCTUATED.fullmatch(text)
-
-
-# In order of precedence: the first that applies is told.
-_REFUSALS: tuple[tuple[str, Callable[[str], object]], ...] = (
-    ("EMPTY", operator.not_),
-    ("NOT_DATA", _is_not_data),
-    ("URI", _URI.match),
-    ("SCI_NOTATION", _SCIENTIFIC.fullmatch),
-    ("NON_INTEGER", _DECIMAL.fullmatch),
-    ("TN_RANGE", _RANGE.match),
-    ("MULTIPLE_TNS", _holds_several),
-    ("EXTENSION", _has_extension),
-    ("LETTERS", _has_letters),
-    ("NOT_A_NUMBER", _NOT_A_NUMBER.fullmatch),
-    ("BAD_CHARACTER", _is_punctuated_otherwise),
-)
-
-
-def _judge(text: str, international: International | None) -> tuple[int, int, int]:
+def _judge(
+    text: str, rules: Rules, international: International | None, numbering: Numbering | None
+) -> tuple[int, int, int]:
     """(TN, reason, warnings) of digits with punctuation, by country and length."""
     digits = _NOT_DIGITS.sub("", text)
     has_plus = "+" in text
@@ -297,7 +224,7 @@ def _judge(text: str, international: International | None) -> tuple[int, int, in
         return 0, REASON["COUNTRY_AMBIGUOUS"], 0
     if len(digits) > 11:
         return 0, REASON["TOO_LONG"], 0
-    return int(digits), *structure(int(digits))
+    return int(digits), *structure(int(digits), rules, numbering)
 
 
 def _judge_abroad(digits: str, text: str, international: International | None) -> tuple[int, int, int]:

@@ -216,11 +216,280 @@ def test_refuses(cell, reason):
     assert (parsed.tn, code(parsed), parsed.warnings) == (0, reason, 0)
 
 
+EXTENSIONS = [
+    ("x", "919-234-0123 x123", 19192340123, "EXTENSION"),
+    ("ext.", "(919) 234-0123 ext. 5", 19192340123, "EXTENSION"),
+    ("extension", "1 919 234 0123, Extension 5", 19192340123, "EXTENSION"),
+    ("number sign", "9192340123#5", 19192340123, "EXTENSION"),
+    (";ext=", "tel:+19192340123;ext=5", 19192340123, "EXTENSION"),
+    ("abroad", "+44 1224 003018 x5", 441224003018, "EXTENSION"),
+    ("and fiction", "9195550123x1", 19195550123, "EXTENSION FICTIONAL_555"),
+    ("no-break space", "9192340123\u00a0x1", 19192340123, "CLEANED EXTENSION"),
+]
+VANITY = [
+    ("seven letters", "1-800-FLOWERS", 18003569377, "LETTERS"),
+    ("two groups", "800-CALL-NOW", 18002255669, "LETTERS"),
+    ("small letters", "1 (800) flowers", 18003569377, "LETTERS"),
+    ("+1", "+1-800-FLOWERS", 18003569377, "LETTERS"),
+    ("four letters", "919-234-TAXI", 19192348294, "LETTERS"),
+    ("all keys", "800-PQRSTUV", 18007777888, "LETTERS"),
+    ("W to Z", "919234WXYZ", 19192349999, "LETTERS"),
+    ("digits before letters", "1-800-4-MYTAXI", 18004698294, "LETTERS"),
+    ("N11 where it is one", "1-800-411-PAIN", 18004117246, "LETTERS"),
+]
+LABELS = [
+    ("Tel:", "Tel: 9192340123", 19192340123, "LETTERS"),
+    ("tel:", "tel:9192340123", 19192340123, "LETTERS"),
+    ("Ph.", "Ph.(919) 234-0123", 19192340123, "LETTERS"),
+    ("Phone", "PHONE 919-234-0123", 19192340123, "LETTERS"),
+    ("Tel.:", "Tel.: +1 919 234 0123", 19192340123, "LETTERS"),
+    ("Office", "Office: 9192340123", 19192340123, "LETTERS"),
+    ("US", "US 9192340123", 19192340123, "LETTERS"),
+    ("behind", "9192340123 US", 19192340123, "LETTERS"),
+    ("USA behind", "919-234-0123 USA", 19192340123, "LETTERS"),
+    ("in parentheses", "9192340123 (cell)", 19192340123, "LETTERS"),
+    ("in parentheses in front", "(mobile) 9192340123", 19192340123, "LETTERS"),
+    ("both ends", "Cell: 9192340123 (US)", 19192340123, "LETTERS"),
+]
+NOT_RELAXED = [
+    ("extension that completes ten digits", "919-234-012 x4", "TOO_SHORT"),
+    ("extension of seven digits", "9192340123 x2340124", "EXTENSION"),
+    ("extension and word", "9192340123 ext. 5 or 6", "EXTENSION"),
+    ("two extensions", "9192340123 x5 x6", "EXTENSION"),
+    ("extension of a float", "1919234012.0 x5", "NON_INTEGER"),
+    ("fraction of an extension", "9192340123x.00", "EXTENSION"),
+    ("two TNs with x", "9192340123x9192340124", "MULTIPLE_TNS"),
+    ("eight letters", "1-800-FLOWERSS", "LETTERS"),
+    ("letters in the area code", "80F-LOW-ERSX", "LETTERS"),
+    ("letters for the area code", "FLO-WERSNOW", "LETTERS"),
+    ("letters in front", "FLOWERS-800", "LETTERS"),
+    ("three letters behind a local number", "555-1234 USA", "TOO_SHORT"),
+    ("three letters", "555-1234-FAX", "LETTERS"),
+    ("two blocks", "800-CALL NOW", "LETTERS"),
+    ("mask", "919-234-XXXX", "LETTERS"),
+    ("mask of seven", "919-XXX-XXXX", "LETTERS"),
+    ("mask of N", "919-234-NNNN", "LETTERS"),
+    ("O for 0", "919234O123", "LETTERS"),
+    ("O for 0 at the end", "919234OOOO", "LETTERS"),
+    ("lookalikes", "919-234-OIlS", "LETTERS"),
+    ("one letter", "919-234-012B", "LETTERS"),
+    ("vanity abroad", "+45-3212-CALL", "LETTERS"),
+    ("vanity behind 011", "011290-CALL", "LETTERS"),
+    ("Cyrillic", "800-\u0424LOWERS", "LETTERS"),
+    ("fax", "Fax: 9192340123", "LETTERS"),
+    ("fax behind", "9192340123 (fax)", "LETTERS"),
+    ("do not port", "9192340123 do not port", "LETTERS"),
+    ("label without a border", "Tel9192340123", "LETTERS"),
+    ("two labels", "Tel: Cell: 9192340123", "LETTERS"),
+    ("label and negative", "Tel: -9192340123", "LETTERS"),
+    ("label alone", "Cell:", "LETTERS"),
+    ("label and two TNs", "Tel: 9192340123 / 9192340124", "MULTIPLE_TNS"),
+    ("label on a local number", "Cell: 234-0123", "TOO_SHORT"),
+    ("dots", "9192340123...", "BAD_CHARACTER"),
+]
+ALL_RELAXED = tn.Rules(relax=frozenset({"extensions", "vanity", "labels"}))
+
+
+RELAXED = [
+    pytest.param(name, *row[1:], id=f"{name}: {row[0]}")
+    for name, rows in (("extensions", EXTENSIONS), ("vanity", VANITY), ("labels", LABELS))
+    for row in rows
+]
+
+
+@pytest.mark.parametrize(("name", "cell", "number", "warnings"), RELAXED)
+def test_relaxed_rules_warn(name, cell, number, warnings):
+    """What a job allows is accepted with the code of the rule as a warning, and refused by every other job."""
+    for rules in (tn.Rules(relax=frozenset({name})), ALL_RELAXED):
+        parsed = tn.parse(cell, rules, international=anywhere)
+        assert (parsed.tn, code(parsed), warned(parsed.warnings)) == (number, "", set(warnings.split()))
+    others = tn.Rules(relax=ALL_RELAXED.relax - {name})
+    for rules in (tn.Rules(), others):
+        assert code(tn.parse(cell, rules, international=anywhere)) == (
+            "EXTENSION" if name == "extensions" else "LETTERS"
+        )
+
+
+@pytest.mark.parametrize(("cell", "reason"), [pytest.param(*row[1:], id=row[0]) for row in NOT_RELAXED])
+def test_relaxed_rules_never_guess(cell, reason):
+    """Even with everything relaxed a mask stays a mask, nothing is cut to length, and no number is completed."""
+    parsed = tn.parse(cell, ALL_RELAXED, international=anywhere)
+    assert (parsed.tn, code(parsed), parsed.warnings) == (0, reason, 0)
+
+
+def test_relaxations_join():
+    """A label, an extension and letters may stand in one cell; each is told."""
+    parsed = tn.parse("Tel: 1-800-FLOWERS x5", ALL_RELAXED)
+    assert (parsed.tn, warned(parsed.warnings)) == (0, set())
+    parsed = tn.parse("Tel: 919-234-0123 x5", ALL_RELAXED)
+    assert (parsed.tn, warned(parsed.warnings)) == (19192340123, {"EXTENSION", "LETTERS"})
+    parsed = tn.parse("Tel: 1-800-FLOWERS", ALL_RELAXED)
+    assert (parsed.tn, warned(parsed.warnings)) == (18003569377, {"LETTERS"})
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=row[0]) for row in ACCEPTED])
+def test_relaxed_rules_change_nothing_else(row):
+    """Whatever is accepted anyway is accepted in the same way."""
+    assert tn.parse(row[1], ALL_RELAXED, international=anywhere) == tn.parse(row[1], international=anywhere)
+
+
+def test_rules_name_what_can_be_relaxed():
+    """A misspelled name, or a version that does not exist, is told at once."""
+    with pytest.raises(ValueError, match="'letters' cannot be relaxed: there are extensions, labels, vanity"):
+        tn.Rules(relax=frozenset({"letters", "vanity"}))
+    with pytest.raises(ValueError, match="no API 'v3'"):
+        tn.Rules(api="v3")
+    assert tn.Rules() == tn.Rules(api="v2", strict=False, relax=frozenset())
+
+
+def lists(npa: int) -> int:
+    """Published lists: 204 is Canada's, 371 and those of special services are unknown, and so are new ones."""
+    return tn.MASK["NOT_US"] if npa == 204 else 0 if npa in {201, 800, 900, 919} else tn.MASK["NPA_UNRECOGNIZED"]
+
+
+LISTED = [
+    ("known", "9192340123", 19192340123, ""),
+    ("Canada", "2042340123", 12042340123, "NOT_US"),
+    ("Canada and fiction", "204-555-0123", 12045550123, "NOT_US FICTIONAL_555"),
+    ("unknown", "3712340123", 13712340123, "NPA_UNRECOGNIZED"),
+    ("in service, says the regulator", "7292340123", 17292340123, ""),
+    ("premium", "9002340123", 19002340123, "PREMIUM"),
+    ("non-geographic", "3332221111", 13332221111, "NON_GEOGRAPHIC"),
+    ("toll-free", "8002340123", 18002340123, ""),
+]
+
+
+@pytest.mark.parametrize(("cell", "number", "warnings"), [pytest.param(*row[1:], id=row[0]) for row in LISTED])
+def test_lists_of_area_codes_warn(cell, number, warnings):
+    """What the published lists say of an area code warns, except where more is known than they say."""
+    parsed = tn.parse(cell, numbering=lists)
+    assert (parsed.tn, code(parsed), warned(parsed.warnings)) == (number, "", set(warnings.split()))
+
+
+@pytest.mark.parametrize(
+    ("cell", "number", "reason"),
+    [
+        pytest.param("9.192340123E+09", 0, "SCI_NOTATION", id="scientific with all digits"),
+        pytest.param("371-234-0123", 0, "NANP_BAD_NPA", id="unknown area code"),
+        pytest.param("371-134-0123", 0, "NANP_BAD_NPA", id="unknown area code and a wrong exchange"),
+        pytest.param("204-134-0123", 0, "NANP_BAD_NXX", id="another country and a wrong exchange"),
+        pytest.param("2042340123", 12042340123, "", id="another country"),
+        pytest.param("7292340123", 17292340123, "", id="in service, says the regulator"),
+        pytest.param("3332221111", 13332221111, "", id="non-geographic"),
+        pytest.param("9192340123.0", 19192340123, "", id="float text"),
+        pytest.param("+3712340123", 0, "COUNTRY_AMBIGUOUS", id="+ on ten digits of an unknown area code"),
+    ],
+)
+def test_strict(cell, number, reason):
+    """Strict rules refuse what loses digits elsewhere, and area codes that nobody knows; without lists they know all."""
+    parsed = tn.parse(cell, tn.Rules(strict=True), international=anywhere, numbering=lists)
+    assert (parsed.tn, code(parsed)) == (number, reason)
+    assert tn.parse("3712340123", tn.Rules(strict=True)).tn == 13712340123
+
+
+def test_v1_takes_north_american_numbers_only():
+    """A number that v1 cannot name is refused there, after every other reason."""
+    v1 = tn.Rules("v1")
+    assert tn.parse("9192340123", v1).tn == 19192340123
+    assert tn.parse("+44 1224 003018", v1, international=anywhere) == (0, tn.REASON["NOT_IN_V1"], 0)
+    assert code(tn.parse("+44 1224 003018", v1)) == "COUNTRY_UNKNOWN"
+    assert code(tn.parse("+44 (0)1224 003018", v1, international=anywhere)) == "COUNTRY_AMBIGUOUS"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        pytest.param("Phone Number", True, id="heading"),
+        pytest.param(' \ufeff"TN" ', True, id="heading behind a byte order mark, quoted"),
+        pytest.param("TN,SiteId,SipPeerId", True, id="line of headings"),
+        pytest.param('"Phone Number";Fax;Notes', True, id="line of headings, quoted"),
+        pytest.param("Iris Telephone Number Inventory Report,,,", True, id="title"),
+        pytest.param("-- 12400 rows --", True, id="trailer"),
+        pytest.param("Total,6200,,", True, id="line of a total"),
+        pytest.param("# moved on Monday; ask Ann, please", True, id="comment with delimiters"),
+        pytest.param("TN,9192340123", False, id="a heading in front of a number"),
+        pytest.param("9192340123,TN", False, id="a number in front of a heading"),
+        pytest.param("Totally,9192340123", False, id="a name"),
+        pytest.param("9192340123", False, id="number"),
+        pytest.param("", False, id="nothing"),
+        pytest.param(",,,", False, id="delimiters"),
+        pytest.param("#N/A", False, id="a spreadsheet's error"),
+    ],
+)
+def test_is_not_data(text, answer):
+    """Headings, totals and comments are known in a cell and in a line that has the wrong number of cells."""
+    assert tn.is_not_data(text) is answer
+
+
+@pytest.mark.parametrize(
+    ("cell", "parts"),
+    [
+        pytest.param("9192340123; (919) 234-0124", ("9192340123", "(919) 234-0124"), id="semicolon"),
+        pytest.param("919-234-0123 / 919-234-0124", ("919-234-0123", "919-234-0124"), id="slash"),
+        pytest.param("919/234/0123;919/234/0124", ("919/234/0123", "919/234/0124"), id="slashes within"),
+        pytest.param("+19192340123 +19192340124", ("+19192340123", "+19192340124"), id="plus signs"),
+        pytest.param("9192340123 9192340124", ("9192340123", "9192340124"), id="blank"),
+        pytest.param('"9192340123,9192340124,9192340125"', ("9192340123", "9192340124", "9192340125"), id="three"),
+        pytest.param("9192340123\n9192340124\n", ("9192340123", "9192340124"), id="lines"),
+        pytest.param("91923401239192340124", (), id="run together"),
+        pytest.param("919-234-0101 / 0102", (), id="end only"),
+        pytest.param("9192340123;919234012", (), id="one is too short"),
+        pytest.param("9192340123;+441224003018", (), id="one is abroad"),
+        pytest.param("9192340123;9192340124 x5", (), id="one has an extension"),
+        pytest.param("9192340123", (), id="one"),
+        pytest.param("9192340123;ext=5", (), id="extension"),
+        pytest.param("9,192,340,123", (), id="thousands"),
+    ],
+)
+def test_split(cell, parts):
+    """A cell of several TNs is taken apart only where each part is one by itself."""
+    assert tn.split(cell) == parts
+
+
+@pytest.mark.parametrize(
+    ("cell", "first", "last"),
+    [
+        pytest.param("201-555-1000 - 1099", 12015551000, 12015551099, id="blanks"),
+        pytest.param("2015551000-1099", 12015551000, 12015551099, id="hyphen"),
+        pytest.param("(201) 555-1000 thru 1099", 12015551000, 12015551099, id="thru"),
+        pytest.param("2015551000 to 2015551099", 12015551000, 12015551099, id="whole TN"),
+        pytest.param("+1 201 555 1000 - +1 201 555 1099", 12015551000, 12015551099, id="whole TNs with +1"),
+        pytest.param("2015551000 \u2013 (201) 555-1099", 12015551000, 12015551099, id="en dash"),
+        pytest.param("2015550000-9999", 12015550000, 12015559999, id="whole exchange"),
+    ],
+)
+def test_span(cell, first, last):
+    """A range within one exchange is all its TNs."""
+    assert tn.span(cell) == range(first, last + 1)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        pytest.param("2015551099-1000", id="descending"),
+        pytest.param("2015551000-1000", id="one"),
+        pytest.param("2015551000-9", id="one digit"),
+        pytest.param("2015551000-99", id="two digits"),
+        pytest.param("2015551000-5551099", id="seven digits"),
+        pytest.param("2015551000 to 2015561000", id="two exchanges"),
+        pytest.param("2011551000-1099", id="no exchange"),
+        pytest.param("2015551000-1099-1199", id="three ends"),
+        pytest.param("2015551000-1099 x5", id="extension"),
+        pytest.param("+44 1224 003018 - 003020", id="abroad"),
+        pytest.param("201-555-1000", id="no range"),
+        pytest.param("", id="nothing"),
+    ],
+)
+def test_no_span(cell):
+    """What is not certainly a range within one exchange is none."""
+    assert tn.span(cell) is None
+
+
 def test_every_code_and_warning_is_met():
-    """Each code of a cell has a row above; the rest is given by the reader of files, by `normalize` or by the caller."""
+    """Each code of a cell has a row above; the rest is given by the reader of files or by the caller."""
     refused = {reason for *_, reason in REFUSED}
     assert {reason.code for reason in tn.REASONS} - refused == {"", "ROW_MALFORMED", "INTL_BAD_LENGTH", "NOT_IN_V1"}
-    met = {warning for row in ACCEPTED for warning in row[3].split()}
+    met = {warning for row in (*ACCEPTED, *EXTENSIONS, *VANITY, *LISTED) for warning in row[3].split()}
     assert {warning.code for warning in tn.WARNINGS} - met == {"INTL_UNVERIFIED"}
 
 
@@ -240,6 +509,7 @@ def test_warnings_keep_their_bits():
     assert [warning.code for warning in tn.WARNINGS] == [
         *("CLEANED", "FLOAT_TEXT", "SCI_EXACT", "NON_GEOGRAPHIC"),
         *("PREMIUM", "SPECIAL_NXX", "FICTIONAL_555", "INTL_UNVERIFIED"),
+        *("EXTENSION", "LETTERS", "NPA_UNRECOGNIZED", "NOT_US"),
     ]
 
 
@@ -265,12 +535,22 @@ def test_another_country_is_the_callers_to_judge():
         *("(" * 600_000, "2" + " " * 600_000, ";" * 600_000, "+" * 600_000, "x 1" * 200_000, "=" + '"' * 600_000),
         *("2345678901" + "-" * 600_000 + "a", "+2" + " 1" * 200_000 + " -" * 100_000, "#" * 600_000 + "a"),
         *("1" * 300_000 + "e" + "1" * 300_000, "1" * 600_000 + ".5", "x" + " " * 600_000, "\u00a0" * 600_000 + "1"),
+        *(
+            "tel:" + " " * 600_000 + "x",
+            "1" + " " * 600_000 + "cell.",
+            "1 cell" * 200_000,
+            "1" * 600_000 + "-a" * 300_000,
+        ),
+        *("9192340123 x" + ":" * 600_000 + "a", "919234012;" * 100_000, "9192340123" + " " * 600_000 + "-" * 600_000),
     ],
     ids=lambda cell: repr(cell[:12]),
 )
 def test_long_cells_take_no_longer_than_they_are(cell):
     """A hostile cell is refused in time that grows with its length: a quadratic pattern would run into the timeout."""
     assert tn.parse(cell).reason
+    assert not tn.parse(cell, ALL_RELAXED).tn
+    assert not tn.split(cell)
+    assert tn.span(cell) is None
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_t3_csv_scan(raw, microseconds):
         return sum(batch.num_rows for batch in batches())
 
     def read_and_normalize() -> int:
-        return sum(is_near(normalize(batch.to_pandas()["tn"])["tn"]) for batch in batches())
+        return sum(is_near(normalize(batch.to_pandas()["tn"])["tn"].to_numpy()) for batch in batches())
 
     assert scan() == ROWS
     assert read_and_normalize() == is_near(normalize(raw)["tn"])
