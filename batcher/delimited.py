@@ -1,22 +1,19 @@
 """Rows of a CSV file as text, none lost and none shifted: what pyarrow's reader needs around it for that.
 
-Reads a handle that `table` has opened and whose bytes `scan` has seen.
+Reads what `origin` has opened and `scan` has seen.
 """
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from numpy.typing import NDArray
-
-from batcher.scan import Refuse
 
 #: How much of a malformed line is kept, in characters.
 MAX_MALFORMED_TEXT = 1_000
@@ -26,28 +23,36 @@ _BLOCK_BYTES = 1024 * 1024
 _Skipped = deque[tuple[int, str]]
 
 
+class _Bytes(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
 def read_text(
-    file: BinaryIO, delimiter: str, columns: Sequence[str], refuse: Refuse
+    rows: _Bytes, delimiter: str, columns: Sequence[str]
 ) -> Iterator[tuple[pa.RecordBatch, NDArray[np.bool_]]]:
-    """All rows in order, a block of the file at a time, and which of them are malformed (see `table.Batch`)."""
-    # pyarrow can only skip a ragged row. Its number counts the rows that are not blank, from the header on, and says
-    # where the row goes back. Blocks are read ahead, so rows of the next block may be waiting already.
+    """All rows in order, a block of the file at a time, and which of them are malformed (see `table.Batch`).
+
+    `rows` stands behind the header.
+    """
+    # pyarrow can only skip a ragged row. Its number counts the rows that are not blank, and says where the row goes
+    # back. Blocks are read ahead, so rows of the next block may be waiting already.
     skipped: _Skipped = deque()
 
     def skip(row: pacsv.InvalidRow) -> str:
-        skipped.append((row.number - 1, row.text[:MAX_MALFORMED_TEXT]))
+        skipped.append((row.number, row.text[:MAX_MALFORMED_TEXT]))
         return "skip"
 
+    source = _WholeLineEnds(rows)
+    if source.is_blank():
+        return
     reader = pacsv.open_csv(
-        _WholeLineEnds(file),
-        read_options=pacsv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
+        source,
+        read_options=pacsv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES, column_names=list(columns)),
         parse_options=pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=skip),
         convert_options=pacsv.ConvertOptions(
             column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
         ),
     )
-    if reader.schema.names != list(columns):
-        raise refuse("PARSE_ERROR", "its header can be read in two ways", "Name the columns in plain words")
     start = 1
     for frame in reader:
         woven, malformed = _weave(frame, start, skipped)
@@ -61,15 +66,28 @@ class _WholeLineEnds:
 
     closed = False
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, rows: _Bytes) -> None:
+        self._rows = rows
+        #: read already, not handed out yet
+        self._held = b""
+
+    def is_blank(self) -> bool:
+        """Whether there is not a single row: pyarrow calls that an error."""
+        while not self._held:
+            block = self._rows.read(_BLOCK_BYTES)
+            if not block:
+                return True
+            self._held = block.lstrip(b"\r\n")
+        return False
 
     def read(self, size: int) -> bytes:
-        block = self._file.read(size)
-        if block.endswith(b"\r") and (after := self._file.read(1)):
-            is_pair = after == b"\n" and len(block) > 1
-            self._file.seek(-2 if is_pair else -1, os.SEEK_CUR)
-            return block[:-1] if is_pair else block
+        block, self._held = self._held[:size], self._held[size:]
+        block += self._rows.read(size - len(block)) if len(block) < size else b""
+        if block.endswith(b"\r"):
+            self._held = self._held or self._rows.read(1)
+            if self._held.startswith(b"\n") and len(block) > 1:
+                self._held = b"\r" + self._held
+                return block[:-1]
         return block
 
 

@@ -16,10 +16,10 @@ from typing import Any, Protocol, TextIO, cast
 
 import structlog
 
+from batcher.visible import visible
+
 _MASK = "***"
 _SECRET_KEY = re.compile(r"authorization|password|passcode|secret|token|credential", re.IGNORECASE)
-#: Control characters (C0, C1), line and paragraph separators, bidi marks.
-_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]|[\n\t]")
 _LONGEST = 8_000
 _URL_SAFE = str.maketrans("+/", "-_")
 
@@ -68,11 +68,6 @@ def _forms(secret: str) -> Iterable[str]:
         encoded = base64.b64encode(b"\0" * before + raw).decode().rstrip("=")
         form = encoded[(0, 2, 3)[before] : len(encoded) - 1]
         yield from (form, form.translate(_URL_SAFE))
-
-
-def visible(text: str) -> str:
-    """Control and direction characters as code points, so that no file can write to the terminal."""
-    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _escape(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

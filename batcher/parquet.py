@@ -39,13 +39,22 @@ def read_names(file: BinaryIO, size: int, refuse: Refuse) -> list[str]:
     return list(parquet.schema_arrow.names)
 
 
-def read_text(file: BinaryIO, batch_rows: int) -> Iterator[pa.RecordBatch]:
-    """All rows in order, every column `pa.string()` without nulls."""
-    for batch in _open(file).iter_batches(batch_rows, use_threads=False):
-        frame = pa.RecordBatch.from_arrays([_as_text(column) for column in batch.columns], batch.schema.names)
-        # Parquet readers hand on the bytes of a string unseen.
-        frame.validate(full=True)
-        yield frame
+def schema_of(file: BinaryIO) -> pa.Schema:
+    """Its columns in their own types, without what others noted about them."""
+    return _open(file).schema_arrow.remove_metadata()
+
+
+def read_rows(file: BinaryIO, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    """All rows in order, every column of its own type."""
+    yield from _open(file).iter_batches(batch_rows, use_threads=False)
+
+
+def as_text(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The same rows, every column `pa.string()` without nulls."""
+    frame = pa.RecordBatch.from_arrays([_as_text(column) for column in batch.columns], batch.schema.names)
+    # Parquet readers hand on the bytes of a string unseen.
+    frame.validate(full=True)
+    return frame
 
 
 def _open(file: BinaryIO) -> pq.ParquetFile:

@@ -1,14 +1,12 @@
-"""CSV as bytes: what has to hold before a parser may see them.
+"""The rows of a CSV file as bytes: what has to hold before a parser may see them.
 
-Finds the header and its delimiter, and refuses over-long lines, text that is not UTF-8 and quotes
-that are not closed, with the byte where the trouble starts. Opens no file.
+Refuses over-long lines, text that is not UTF-8 and quotes that are not closed, with the byte where the trouble starts.
+Opens no file.
 """
 
 from __future__ import annotations
 
 import codecs
-import csv
-import io
 import re
 from typing import Protocol
 
@@ -20,10 +18,8 @@ MAX_LINE_BYTES = 64 * 1024
 #: Bytes of one quoted cell at most: the parser holds no more in one block.
 MAX_CELL_BYTES = 1024 * 1024
 
-_QUOTED = rb'"[^"]*+(?:""[^"]*+)*+"'
-#: The first record: quoted cells may hold line ends.
-_RECORD = re.compile(rb'(?:%s|[^"\r\n])++' % _QUOTED)
-_CLOSED = re.compile(_QUOTED)
+QUOTED = rb'"[^"]*+(?:""[^"]*+)*+"'
+_CLOSED = re.compile(QUOTED)
 
 
 class Refuse(Protocol):
@@ -32,61 +28,43 @@ class Refuse(Protocol):
     def __call__(self, code: str, what: str, remedy: str, *, offset: int | None = None) -> InputError: ...
 
 
-def read_header(head: bytes, *, is_whole: bool, refuse: Refuse) -> tuple[str, list[str]]:
-    """Take the delimiter and the column names from the first line that is not blank.
+class NotUtf8(Exception):
+    """A byte at `offset` that cannot stand in UTF-8; `was_utf8` when characters before it could be nothing else."""
 
-    `head` is the start of the file, a line of the longest length included. The delimiter is the one
-    of `,` `;` tab `|` that stands most often in that line outside of quotes, a comma where none does.
-    """
-    start = len(head) - len(head.removeprefix(BOM).lstrip(b"\r\n"))
-    record = _RECORD.match(head, start)
-    end = record.end() if record else start
-    if head[end : end + 1] == b'"':
-        raise refuse("PARSE_ERROR", "a quote in the header is not closed", "Close it", offset=start)
-    if end - start > MAX_LINE_BYTES or (end == len(head) and not is_whole):
-        raise refuse("PARSE_ERROR", "the header is over 64 KiB long", "Check what wrote the file", offset=start)
-    if b"\0" in head[start:end]:
-        raise refuse("BAD_ENCODING", "the header holds NUL characters", "Save the file as UTF-8", offset=start)
-    whole_characters(head[start:end], start, refuse)
-    text = head[start:end].decode()
-    delimiter = _sniff(text, start, refuse)
-    return delimiter, next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    def __init__(self, offset: int, byte: int, *, was_utf8: bool) -> None:
+        super().__init__(f"the byte 0x{byte:02x} is not UTF-8")
+        self.offset, self.was_utf8 = offset, was_utf8
 
 
-def _sniff(header: str, offset: int, refuse: Refuse) -> str:
-    bare = re.sub(_QUOTED.decode(), "", header)
-    counts = {mark: bare.count(mark) for mark in ",;\t|"}
-    best = [mark for mark, count in counts.items() if count == max(counts.values())]
-    if len(best) > 1 and counts[best[0]]:
-        what = f"{' and '.join(map(repr, best))} may each be what separates the columns"
-        raise refuse("PARSE_ERROR", what, "Quote the names that contain one of them", offset=offset)
-    return best[0]
-
-
-def whole_characters(text: bytes, offset: int, refuse: Refuse) -> int:
-    """Refuse what is not UTF-8, and count the bytes up to the last whole character."""
+def whole_characters(text: bytes, offset: int, *, was_utf8: bool = False) -> int:
+    """Count the bytes up to the last whole character; NotUtf8 for what cannot be UTF-8. `offset`: where `text` stands."""
     if text.isascii():
         return len(text)
     try:
         return codecs.utf_8_decode(text, "strict", False)[1]
     except UnicodeDecodeError as error:
-        what = f"the byte 0x{text[error.start]:02x} is not UTF-8"
-        raise refuse("BAD_ENCODING", what, "Save the file as UTF-8", offset=offset + error.start) from error
+        was_utf8 = was_utf8 or not text[: error.start].isascii()
+        raise NotUtf8(offset + error.start, text[error.start], was_utf8=was_utf8) from error
 
 
 class Scan:
-    """Takes a file's bytes block by block, keeps only what the next block needs, raises what `refuse` makes."""
+    """Takes the bytes of a file's rows block by block, from the offset `start` on, and keeps only what the next needs.
 
-    def __init__(self, delimiter: str, refuse: Refuse) -> None:
+    Raises what `refuse` makes, and NotUtf8.
+    """
+
+    def __init__(self, delimiter: str, refuse: Refuse, start: int = 0) -> None:
         mark = re.escape(delimiter.encode())
         self._refuse = refuse
         #: as many whole cells, each with the mark that ends it, as there are; a quote inside a bare cell is text
-        self._cells = re.compile(rb'(?:(?:%s|[^"%s\r\n][^%s\r\n]*+|)[%s\r\n])*+' % (_QUOTED, mark, mark, mark))
+        self._cells = re.compile(rb'(?:(?:%s|[^"%s\r\n][^%s\r\n]*+|)[%s\r\n])*+' % (QUOTED, mark, mark, mark))
         self._ends = delimiter.encode() + b"\r\n"
         #: offset of the next block
-        self._at = 0
+        self._at = start
         #: offset where the open line starts
-        self._line = 0
+        self._line = start
+        #: characters were seen that stand in no other encoding
+        self._is_utf8 = False
         #: start of a character whose rest is in the next block
         self._character = b""
         #: start of a cell whose end is in the next block; of a bare one, any byte
@@ -95,7 +73,7 @@ class Scan:
     def feed(self, block: bytes) -> None:
         self._check_lines(block)
         self._check_encoding(block)
-        self._check_quotes(block.removeprefix(BOM) if self._at == 0 else block, self._at + len(block))
+        self._check_quotes(block, self._at + len(block))
         self._at += len(block)
 
     def finish(self) -> None:
@@ -121,7 +99,9 @@ class Scan:
         if block.isascii() and not self._character:
             return
         text = self._character + block
-        self._character = text[whole_characters(text, self._at - len(self._character), self._refuse) :]
+        whole = whole_characters(text, self._at - len(self._character), was_utf8=self._is_utf8)
+        self._is_utf8 = self._is_utf8 or not text[:whole].isascii()
+        self._character = text[whole:]
 
     def _check_quotes(self, block: bytes, end: int, *, is_last: bool = False) -> None:
         text = self._cell + block

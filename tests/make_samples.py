@@ -6,6 +6,7 @@ wrong in a file is wrong on purpose, as in the files that people send; tests/tes
 
 from __future__ import annotations
 
+import codecs
 import random
 import sys
 from collections.abc import Callable, Iterable
@@ -204,6 +205,22 @@ def tn_details() -> bytes:
     return crlf(lines)
 
 
+def inventory_report() -> bytes:
+    """The carrier's inventory report, opened in a spreadsheet and saved as "Unicode text": 1,200 numbers and their mishaps."""
+    chance = random.Random(58)
+    every = tns(chance, 1_200)
+    lines = ["Iris Telephone Number Inventory Report\t\t\t", "", "FullNumber\tCity\tState\tStatus"]
+    for number, tn in enumerate(every):
+        form = "+1" * (number % 25 == 3) + "1" * (number % 50 == 7) + tn
+        lines.append(f"{form}\t{REGIONS[number % 8]}\tNC\tInservice")
+    # Two reports were put together, and their footer; numbers of other countries lost their + and their digits.
+    lines.insert(700, lines[2])
+    lines += [f'="{tn}"\tADDED\tBY\thand' for tn in every[40:52]]
+    lines += ["4.41224E+11\tLONDON\t\tInservice"] * 8 + ["61870933122\tADELAIDE\t\tInservice"] * 5
+    lines.append("Total\t1225\t\t")
+    return codecs.BOM_UTF16_LE + "".join(f"{line}\r\n" for line in lines).encode("utf-16-le")
+
+
 def write(folder: Path) -> None:
     whole, cut = nightly_failover()
     files = {
@@ -213,6 +230,7 @@ def write(folder: Path) -> None:
         "check_then_options.csv": check_then_options(),
         "locations.csv": locations(),
         "tn_details.csv": tn_details(),
+        "inventory_report.txt": inventory_report(),
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import structlog
 
-from batcher.logs import Redactor, configure, visible
+from batcher.logs import Redactor, configure
+from batcher.visible import visible
 
 #: A secret with characters that every form writes differently. No part of it may come out.
 CANARY = 'Zq&7<pa"ss/wo+rd ü?%x'

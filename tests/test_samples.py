@@ -11,6 +11,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from batcher.engine.renumber import Wish
+from batcher.engine.rewrite import rewrite
 from batcher.table import open_source
 from tests import make_samples
 
@@ -48,8 +50,25 @@ def test_the_generator_writes_what_is_shipped(written):
     assert sorted(path.name for path in SAMPLES.iterdir()) == sorted(path.name for path in written.iterdir())
     for name in CSV:
         assert (written / f"{name}.csv").read_bytes() == (SAMPLES / f"{name}.csv").read_bytes()
+    report = "inventory_report.txt"
+    assert (written / report).read_bytes() == (SAMPLES / report).read_bytes()
     # A Parquet file names the version of its writer: only its rows are ours.
     assert pq.read_table(written / "import_check.parquet").equals(pq.read_table(SAMPLES / "import_check.parquet"))
+
+
+def test_the_inventory_report_reconciles(tmp_path):
+    """UTF-16, tabs, a title, a header twice, numbers that a spreadsheet spoiled: every line is accounted for."""
+    summary = rewrite(SAMPLES / "inventory_report.txt", tmp_path / "v2.csv", Wish("e164"))
+    assert (summary["rows"], summary["written"], summary["rejected"], summary["added"]) == (1_227, 1_212, 15, 0)
+    assert summary["codes"] == {
+        "rejected SCI_NOTATION": 8,
+        "rejected COUNTRY_AMBIGUOUS": 5,
+        "rejected NOT_DATA": 2,
+    }
+    lines = (tmp_path / "v2.csv").read_text("utf-8").splitlines()
+    assert lines[0] == "FullNumber\tCity\tState\tStatus"
+    assert all(re.fullmatch(r".*[2-9][0-9]{2}55501[0-9]{2}.*", line) for line in lines[1:])
+    assert all(re.match(r'"\+1[0-9]{3}55501[0-9]{2}"\t', line) for line in lines[1:])
 
 
 def test_samples_are_small():

@@ -1,0 +1,90 @@
+"""The first lines of a CSV file: titles, `sep=`, no header at all, and what may be read in two ways."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from batcher.errors import InputError
+from batcher.table import find_tn_column, open_source
+
+
+def opened(folder: Path, text: str, *, wanted=()) -> tuple[tuple[str, ...], list[list[str]]]:
+    """(columns, rows) of a file."""
+    path = folder / "numbers.csv"
+    path.write_text(text, "utf-8", newline="")
+    with open_source(path, wanted=wanted) as source:
+        rows = [list(row.values()) for batch in source.batches() for row in batch.frame.to_pylist()]
+        return source.columns, rows
+
+
+REPORT = "Iris Telephone Number Inventory Report"
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "rows"),
+    [
+        pytest.param("sep=;\nTN;Name\n2015550123;a,b\n", ("TN", "Name"), [["2015550123", "a,b"]], id="sep="),
+        pytest.param("\ufeffSEP=\t\r\nTN\tName\r\n1\t2\r\n", ("TN", "Name"), [["1", "2"]], id="sep=tab, BOM, CRLF"),
+        pytest.param(
+            "sep=,\nTN,Name;First\n1,x\n", ("TN", "Name;First"), [["1", "x"]], id="sep= decides between two marks"
+        ),
+        pytest.param(f"{REPORT}\n2015550123\n", (REPORT,), [["2015550123"]], id="the title is the header"),
+        pytest.param(
+            f"{REPORT}\nFullNumber,City\n2015550123,X\n",
+            ("FullNumber", "City"),
+            [["2015550123", "X"]],
+            id="a title above the header",
+        ),
+        pytest.param(
+            f"{REPORT},,\nmade 2026-11-20,,\n\nFullNumber,City,State\n2015550123,X,NJ\n",
+            ("FullNumber", "City", "State"),
+            [["2015550123", "X", "NJ"]],
+            id="a spreadsheet's titles, a blank line",
+        ),
+        pytest.param("Customers\nTN;Name\n1;x\n", ("TN", "Name"), [["1", "x"]], id="any title"),
+        pytest.param("2015550123\n2015550124\n", ("TN",), [["2015550123"], ["2015550124"]], id="no header"),
+        pytest.param(
+            'Acme,"(201) 555-0123",x\nB,2015550124,y\n',
+            ("column 1", "TN", "column 3"),
+            [["Acme", "(201) 555-0123", "x"], ["B", "2015550124", "y"]],
+            id="no header, several columns",
+        ),
+        pytest.param(
+            ",TN,Name,\n0,1,x,\n", ("column 1", "TN", "Name", "column 4"), [["0", "1", "x", ""]], id="unnamed"
+        ),
+        pytest.param("TN\nTN\n1\n", ("TN",), [["TN"], ["1"]], id="a repeated header is a row"),
+        pytest.param("TN\n1,2\n", ("TN",), [["1,2"]], id="in a single column a comma separates nothing"),
+        pytest.param("919-555-0100 - 0119\nx\n", ("TN",), [["919-555-0100 - 0119"], ["x"]], id="a range is a row"),
+        pytest.param("Total\n1\n", ("Total",), [["1"]], id="a name nobody knows"),
+    ],
+)
+def test_the_header_is_found(tmp_path, text, columns, rows):
+    """Titles are left out, rows never; names that are missing are given."""
+    assert opened(tmp_path, text) == (columns, rows)
+
+
+def test_a_column_that_is_asked_for_tells_the_header_from_the_title(tmp_path):
+    """Without a word that everybody knows, the job's own words count."""
+    text = "Locations\nSite,Peer\n486,1\n"
+    assert opened(tmp_path, text, wanted=["peer"]) == (("Site", "Peer"), [["486", "1"]])
+    assert opened(tmp_path, text)[0] == ("Locations",)
+
+
+def test_two_numbers_in_a_first_line_name_nothing(tmp_path):
+    """Which of them is meant is asked for, by the names that the message tells."""
+    columns, rows = opened(tmp_path, "2015550123,2015550199\n2015550124,2015550198\n")
+    assert columns == ("column 1", "column 2")
+    assert len(rows) == 2
+    with pytest.raises(InputError, match=r"NO_TN_COLUMN.*\"column 1\", \"column 2\""):
+        find_tn_column(columns, None)
+    assert find_tn_column(columns, "Column 2") == "column 2"
+
+
+def test_what_was_left_out_or_named_is_logged(tmp_path, capsys):
+    """Nobody has to guess how the file was read."""
+    opened(tmp_path, f"{REPORT}\nFullNumber,City\n2015550123,X\n")
+    assert REPORT in capsys.readouterr().out
+    opened(tmp_path, "2015550123\n")
+    assert "there is no header: the first line is a row" in capsys.readouterr().out
