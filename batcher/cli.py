@@ -11,18 +11,16 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 import click
 
 from batcher import __version__
+from batcher.arguments import JOB_OR_FOLDER, JSON, LOG_FORMAT, QUIET, STRICT, job_options, load, output_of
 from batcher.errors import BatcherError, InputError, Interrupted, StorageFailed
 from batcher.process import keep_private, keep_small
-from batcher.screen import check_text, confirm, guarded_streams, print_json, run_text, show, tell, told
+from batcher.screen import check_text, confirm, guarded_streams, print_json, rewrite_text, run_text, show, tell, told
 from batcher.way import secrets, way_of
-
-if TYPE_CHECKING:
-    from batcher.engine.job import Job
 
 _Command = TypeVar("_Command", bound=click.Command)
 
@@ -34,6 +32,7 @@ class _Group(click.Group):
         return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
+        keep_private()
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
@@ -64,52 +63,16 @@ def cli() -> None:
     """
 
 
-def _job_options(command: Callable[..., int]) -> Callable[..., int]:
-    for option in (
-        click.argument("job", type=click.Path(path_type=Path), metavar="JOB"),
-        click.option("--operation", metavar="NAME", help="Without a job file: what to do; JOB is then the input."),
-        click.option(
-            "--set", "constants", multiple=True, metavar="KEY=VALUE", help="With --operation: a value for every row."
-        ),
-        click.option(
-            "--column", "columns", multiple=True, metavar="KEY=COLUMN", help="With --operation: a value from a column."
-        ),
-        click.option("--tn", metavar="COLUMN", help="Column of the TN, as [input] tn."),
-        click.option("--output", metavar="FOLDER", help="Where the runs go, as [output] path."),
-        click.option("--api", type=click.Choice(["v1", "v2"]), help="API version, as [carrier] api."),
-        _LOG_FORMAT,
-        _VERBOSE,
-        _QUIET,
-        _JSON,
-    )[::-1]:
-        command = option(command)
-    return command
-
-
-_JOB_OR_FOLDER = click.argument("job", type=click.Path(path_type=Path))
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print the object of summary.json.")
-_LOG_FORMAT = click.option(
-    "--log-format",
-    type=click.Choice(["console", "json"]),
-    envvar="BATCHER_LOG_FORMAT",
-    default="console",
-    show_default=True,
-)
-_VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Log more.")
-_QUIET = click.option("-q", "--quiet", is_flag=True, help="Log warnings only.")
-
-
 @_examples("batcher check jobs/nightly_failover.toml", "batcher check --operation tn-options --set sms=on numbers.csv")
 @cli.command()
-@_job_options
+@job_options
 def check(job: Path, as_json: bool, **words: Any) -> int:
     """Read, judge and plan; say what would be sent. Nothing is sent, and no credentials are needed."""
     _configure_logs(words)
-    from batcher.engine import run as engine
+    from batcher.engine.check import check as look
 
-    loaded = _load(job, words)
-    way = way_of(loaded, simulate=True)
-    summary = engine.check(loaded, way)
+    loaded = load(job, words)
+    summary = look(loaded, way_of(loaded, simulate=True))
     if as_json:
         print_json(summary)
     else:
@@ -121,14 +84,23 @@ def check(job: Path, as_json: bool, **words: Any) -> int:
     "batcher run jobs/nightly_failover.toml --simulate", "batcher run /etc/batcher/nightly.toml --log-format json"
 )
 @cli.command()
-@_job_options
+@job_options
 @click.option("--simulate", is_flag=True, help="Send to the built-in simulator, over real HTTP on this machine.")
 @click.option("--yes", is_flag=True, help="Do not ask before sending to the real carrier.")
 @click.option("--again", is_flag=True, help="Send even what a finished run has sent already.")
 @click.option("--stale", is_flag=True, help="Send also what is older than limits.max_age.")
+@click.option("--no-budget", is_flag=True, help="Send however many rows are rejected (limits.max_rejected).")
 @click.option("--wait", metavar="DURATION", help="Wait for open orders at most so long (90s, 15m, 6h); then exit 4.")
 def run(
-    job: Path, as_json: bool, simulate: bool, yes: bool, again: bool, stale: bool, wait: str | None, **words: Any
+    job: Path,
+    as_json: bool,
+    simulate: bool,
+    yes: bool,
+    again: bool,
+    stale: bool,
+    no_budget: bool,
+    wait: str | None,
+    **words: Any,
 ) -> int:
     """Check, send, wait for the orders, report. The same command again resumes after a crash."""
     bar = _configure_logs(words)
@@ -136,14 +108,16 @@ def run(
     from batcher.engine.job import seconds_of
     from batcher.engine.send import Options
 
-    loaded = _load(job, words)
+    loaded = load(job, words)
     try:
         wait_seconds = None if wait is None else seconds_of(wait)
     except ValueError as error:
         raise InputError(f"--wait: {error}.") from error
     way = way_of(loaded, simulate=simulate)
     ask = not (simulate or yes) and sys.stdin.isatty() and sys.stderr.isatty()
-    options = Options(again=again, stale=stale, wait_seconds=wait_seconds, confirm=confirm if ask else None)
+    options = Options(
+        again=again, stale=stale, no_budget=no_budget, wait_seconds=wait_seconds, confirm=confirm if ask else None
+    )
     try:
         summary = engine.run(loaded, way, options, bar)
     except BatcherError as error:
@@ -173,14 +147,14 @@ def _show_stopped(summary: Mapping[str, Any], *, as_json: bool) -> None:
 
 @_examples("batcher status jobs/nightly_failover.toml", "batcher status jobs/nightly_failover.toml --json")
 @cli.command()
-@_JOB_OR_FOLDER
-@_JSON
+@JOB_OR_FOLDER
+@JSON
 def status(job: Path, as_json: bool) -> None:
     """Show the runs of a job: their chunks by state, and what to do next. JOB may be the runs' folder itself."""
     from batcher.engine.folder import run_folders
     from batcher.engine.status import again, standing
 
-    folder = _output_of(job)
+    folder = output_of(job)
     runs = [standing(found, job) for found in run_folders(folder)]
     if as_json:
         print_json(runs)
@@ -201,27 +175,27 @@ def status(job: Path, as_json: bool) -> None:
     "batcher report jobs/nightly_failover.toml --run 20261120T020000Z-4f2a9c",
 )
 @cli.command()
-@_JOB_OR_FOLDER
+@JOB_OR_FOLDER
 @click.option("--run", "run_id", metavar="ID", help="Which run; the newest when left out.")
-@_LOG_FORMAT
-@_JSON
+@LOG_FORMAT
+@JSON
 def report(job: Path, run_id: str | None, log_format: str, as_json: bool) -> None:
     """Write the reports of a run again from its ledger. JOB may be the runs' folder itself."""
     _configure_logs({"quiet": True, "log_format": log_format})
     from batcher.engine import run as engine
-    from batcher.engine.job import Limits
+    from batcher.engine.job import Limits, Output
 
     if job.is_dir():
-        summary = engine.report(job.resolve(), run_id, Limits(), "csv")
+        summary = engine.report(job.resolve(), run_id, Limits(), Output(path="."))
     else:
-        loaded = _load(job, {})
-        summary = engine.report(loaded.output_path, run_id, loaded.limits, loaded.output_format)
+        loaded = load(job, {})
+        summary = engine.report(loaded.output_path, run_id, loaded.limits, loaded.output)
     _show_run(summary, as_json=as_json)
 
 
 @_examples("batcher resolve jobs/nightly_failover.toml 3", "batcher resolve jobs/nightly_failover.toml 3 --not-sent")
 @cli.command()
-@_JOB_OR_FOLDER
+@JOB_OR_FOLDER
 @click.argument("chunk", type=int)
 @click.option("--run", "run_id", metavar="ID", help="Which run; the newest when left out.")
 @click.option("--order", "order_id", metavar="ID", help="It is this order at the carrier.")
@@ -232,9 +206,53 @@ def resolve(job: Path, chunk: int, run_id: str | None, order_id: str | None, not
 
     if order_id and not_sent:
         raise InputError("--order and --not-sent contradict each other.")
-    show(standing.resolve(_output_of(job), run_id, chunk, order_id=order_id, not_sent=not_sent))
+    show(standing.resolve(output_of(job), run_id, chunk, order_id=order_id, not_sent=not_sent))
     if order_id or not_sent:
         click.echo(f"next: {standing.again(job)}")
+
+
+@_examples(
+    "batcher normalize report.csv report-v2.csv --to e164",
+    "batcher normalize - numbers.csv --to ten-digit --relax lists",
+)
+@cli.command()
+@click.argument("source", type=click.Path(path_type=Path), metavar="IN")
+@click.argument("target", type=click.Path(path_type=Path), metavar="OUT")
+@click.option("--to", type=click.Choice(["e164", "ten-digit"]), required=True, help="+19195550123, or 9195550123.")
+@click.option("--tn", metavar="COLUMN", help="Column of the TN; found by its header when left out.")
+@click.option("--also", multiple=True, metavar="COLUMN", help="A further column of TNs; empty cells stay empty.")
+@click.option(
+    "--relax",
+    multiple=True,
+    type=click.Choice(["extensions", "vanity", "labels", "ranges", "lists"]),
+    help="Take with a warning: drop extensions, dial letters, remove labels; write out ranges, split lists into rows.",
+)
+@STRICT
+@LOG_FORMAT
+@QUIET
+@JSON
+def normalize(
+    source: Path,
+    target: Path,
+    to: Literal["e164", "ten-digit"],
+    tn: str | None,
+    also: tuple[str, ...],
+    relax: tuple[str, ...],
+    strict: bool,
+    as_json: bool,
+    **words: Any,
+) -> int:
+    """Write a file with its telephone numbers in another form; all else stays. Rejected rows go to OUT.rejects.csv."""
+    _configure_logs(words)
+    from batcher.engine.renumber import Wish
+    from batcher.engine.rewrite import rewrite
+
+    summary = rewrite(source, target, Wish(to, tn, also, strict=strict, relax=frozenset(relax)))
+    if as_json:
+        print_json(summary)
+    else:
+        show(rewrite_text(summary))
+    return int(summary["exit_code"])
 
 
 @_examples("batcher operations", "batcher operations tn-options")
@@ -323,60 +341,6 @@ def simulate(port: int, account: Path | None, faults: Path | None, latency: floa
 # ── what the commands share ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _load(job: Path, words: Mapping[str, Any]) -> Job:
-    from batcher.engine.job import job_from, read_job
-
-    if not words.get("operation"):
-        for word in ("constants", "columns", "tn", "api"):
-            if words.get(word):
-                raise InputError(
-                    f"--{'set' if word == 'constants' else word.rstrip('s')} goes with --operation; a job file says it itself."
-                )
-        loaded = read_job(job)
-        if words.get("output"):
-            from dataclasses import replace
-
-            loaded = replace(loaded, output_path=Path(words["output"]).resolve())
-        return loaded
-    constants = [_pair(word, "--set") for word in words["constants"]]
-    columns = [_pair(word, "--column") for word in words["columns"]]
-    given = ["operation", *(key for key, _ in constants + columns)]
-    if twice := {key for key in given if given.count(key) > 1}:
-        raise InputError(f"{min(twice)}: is given more than once (--operation, --set, --column); give it once.")
-    _refuse_secrets(words["operation"], dict(constants))
-    settings: dict[str, Any] = {**dict(constants), **{key: {"column": column} for key, column in columns}}
-    tables: dict[str, Any] = {
-        "input": {"path": str(job)} | ({"tn": words["tn"]} if words["tn"] else {}),
-        "carrier": {"api": words["api"]} if words["api"] else {},
-        "output": {"path": words["output"] or f"out/{words['operation']}"},
-        "step": [{"operation": words["operation"], **settings}],
-    }
-    return job_from(tables, folder=Path.cwd())
-
-
-def _refuse_secrets(operation: str, settings: Mapping[str, Any]) -> None:
-    """What stands on a command line is seen by everybody on the machine."""
-    from batcher import operations as registry
-
-    for key in settings:
-        if operation in registry.names() and key in registry.get(operation).secret:
-            raise InputError(
-                f"--set {key}: a secret does not belong on a command line. Use --column {key}=COLUMN, or a job file."
-            )
-
-
-def _pair(word: str, option: str) -> tuple[str, Any]:
-    key, equals, value = word.partition("=")
-    if not (key and equals and value):
-        raise InputError(f'{option} "{word}": write {option} key=value.')
-    return key, {"true": True, "false": False}.get(value, value) if option == "--set" else value
-
-
-def _output_of(job: Path) -> Path:
-    """Where the runs are: what a job file says, or the folder itself, of runs without one."""
-    return job.resolve() if job.is_dir() else _load(job, {}).output_path
-
-
 def _configure_logs(words: Mapping[str, Any]) -> Any:
     """Logs and bar on stderr; gives the bar. Called by every command that works on rows."""
     keep_small()
@@ -393,7 +357,6 @@ def _configure_logs(words: Mapping[str, Any]) -> Any:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and end the process with its exit code."""
-    keep_private()
     # Outside of the sending, which has its own way to stop, a SIGTERM is a Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with guarded_streams():

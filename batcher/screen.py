@@ -5,7 +5,6 @@ Also what becomes of it when it cannot be written: a result is an error, a log i
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Generator, Mapping
@@ -16,6 +15,7 @@ from typing import Any, Literal, NoReturn, TextIO, cast
 import click
 
 from batcher.errors import BatcherError, CarrierRefused, CarrierUnavailable, StorageFailed
+from batcher.visible import visible
 from batcher.way import secrets
 
 
@@ -85,13 +85,13 @@ def confirm(waiting: Mapping[str, Any]) -> bool:
 
 
 def print_json(value: Any) -> None:
+    import json
+
     click.echo(json.dumps(value, indent=2))
 
 
 def show(text: str) -> None:
     """Lines on stdout; what a carrier or a file says in them cannot write to the terminal."""
-    from batcher.logs import visible
-
     click.echo("\n".join(map(visible, text.split("\n"))), nl=False)
 
 
@@ -156,6 +156,7 @@ def _superseded(summary: Mapping[str, Any]) -> str:
 
 
 def check_text(summary: Mapping[str, Any]) -> str:
+    """What a careful colleague would want to know before anything is sent."""
     total = max(summary["rows"], 1)
     lines = [f"{summary['input']}: {summary['rows']:,} rows"]
     for status_name, count in summary["statuses"].items():
@@ -163,19 +164,67 @@ def check_text(summary: Mapping[str, Any]) -> str:
             word = "to be sent" if status_name == "pending" else status_name
             lines.append(f"  {word:<12} {count:>12,}  {100 * count / total:6.2f} %")
     lines += [f"    {count:>12,}  {code}" for code, count in summary["codes"].items()]
+    lines += [*_numbers_text(summary["numbers"]), *_values_text(summary)]
+    if summary["warnings"]:
+        lines += ["warnings:", *(f"  {count:>14,}  {code}" for code, count in summary["warnings"].items())]
+    if summary["examples"]:
+        lines.append(f"rejects, the first of each kind (all: {summary['folder']}):")
+        for code, rows in summary["examples"].items():
+            lines.append(f"  {code}: {rows[0][2]}")
+            lines += [f'    row {row}: "{cell[:60]}"' for row, cell, _ in rows]
     lines.append(
-        f"{' + '.join(summary['operations'])}: {summary['planned_orders']:,} orders"
-        f" for step 1, about {summary['planned_seconds']:,.0f} s at the given rate"
+        f"{' + '.join(summary['operations'])}: {summary['planned_orders']:,} {summary['planned_as']} in step 1, "
+        f"{summary['planned_requests']:,} requests, about {summary['planned_seconds']:,.0f} s at the given rate"
     )
-    if summary["first_rejects"]:
-        lines.append(f"first rejects (all: {summary['folder']}):")
-        lines += [f'  row {row}: "{cell[:60]}" {code}: {text}' for row, cell, code, text in summary["first_rejects"]]
+    lines += [f"look at this: {oddity}" for oddity in summary["oddities"]]
+    lines += [f"a run would be refused: {why}" for why in summary["refused"] if why not in summary["oddities"]]
     lines.append("nothing was sent")
     return "\n".join(lines) + "\n"
 
 
+def _numbers_text(numbers: Mapping[str, Any]) -> list[str]:
+    total = numbers["numbers"]
+    if not total:
+        return []
+    shares = [
+        f"{word} {100 * numbers[name] / total:.1f} %"
+        for name, word in (("toll_free", "toll-free"), ("not_us", "not US"), ("not_plus_1", "not +1"))
+        if numbers[name]
+    ]
+    lines = [f"{total:,} telephone numbers{': ' if shares else ''}{', '.join(shares)}"]
+    largest = ", ".join(f"{start[:3]}-{start[3:]} {count:,}" for start, count in numbers["largest_exchanges"])
+    lines.append(f"  most frequent NPA-NXX: {largest}")
+    if unknown := numbers["unknown_npas"]:
+        shown = ", ".join(f"{npa} ({count:,})" for npa, count in list(unknown.items())[:10])
+        more = " and more" if len(unknown) > 10 else ""
+        lines.append(f"  area codes that libphonenumber {numbers['metadata']} does not know: {shown}{more}")
+    return lines
+
+
+def _values_text(summary: Mapping[str, Any]) -> list[str]:
+    values, several = summary["values"], len(summary["operations"]) > 1
+    lines = [
+        f"  {count:>14,}  {name if several else name.partition('.')[2]}" for name, count in values.items() if count
+    ]
+    if summary["conflicts"]:
+        lines.append(f"  {summary['conflicts']:>14,}  rows contradict each other about one TN")
+    return ["rows by what they set:", *lines] if lines else []
+
+
+def rewrite_text(summary: Mapping[str, Any]) -> str:
+    """What became of a file whose numbers were rewritten."""
+    lines = [f"{summary['rows']:,} rows read, {summary['written']:,} written in {summary['to']}"]
+    if summary["added"]:
+        lines.append(
+            f"  {summary['added']:>12,}  more than were read: ranges and lists, each number in a row of its own"
+        )
+    lines += [f"  {count:>12,}  {code}" for code, count in {**summary["codes"], **summary["warnings"]}.items()]
+    files = [summary["output"], summary["rejects"], summary["warnings_file"]]
+    return "\n".join([*lines, "", *(f"  {file}" for file in files)]) + "\n"
+
+
 def told(error: BatcherError) -> str:
-    from batcher.logs import Redactor, visible
+    from batcher.logs import Redactor
 
     lines = Redactor(secrets()).text(str(error)).split("\n")
     prefix = {CarrierRefused: "stopped: ", CarrierUnavailable: "stopped: "}.get(type(error), "")

@@ -13,25 +13,25 @@ PACKAGE = Path(__file__).parent.parent / "batcher"
 
 #: Every module, the ground floor first. On its own floor a module may import those that stand before it.
 FLOORS = (
-    "__init__ errors model tn",
+    "__init__ errors model visible codes cell tn",
     (
-        "blob spool scan delimited parquet table normalize "
+        "blob spool scan header origin delimited parquet workbook table numbering kernel normalize "
         "ledger.tables ledger.file ledger.rows ledger.readings ledger.record ledger "
         "carrier carrier.xml carrier.limits carrier.retry carrier.auth carrier.destination carrier.client carrier.wire "
         "carrier.settle carrier.recorder carrier.look_up carrier.ensure carrier.converse"
     ),
     "operations operations.import_tn_checker operations.sippeer_failover operations.tn_details operations.tn_options",
     (
-        "engine engine.mistakes engine.job engine.folder engine.identity engine.values engine.duplicates engine.outcome "
-        "engine.judge engine.plan engine.submit engine.steps engine.send engine.words engine.summary engine.report engine.run "
-        "engine.status"
+        "engine engine.mistakes engine.job engine.folder engine.values engine.duplicates engine.outcome engine.ragged engine.judge "
+        "engine.identity engine.plan engine.submit engine.steps engine.send engine.words engine.summary engine.report "
+        "engine.survey engine.run engine.check engine.status engine.renumber engine.rewrite"
     ),
     (
         "process logs progress shipped "
         "simulator.toml simulator.numbers simulator.credentials simulator.options simulator.orders simulator.answers "
         "simulator.tnoptions simulator.sippeers simulator.journal simulator.account simulator.routes simulator.throttle "
         "simulator.faults simulator.app simulator "
-        "way screen cli __main__"
+        "way screen arguments cli __main__"
     ),
 )
 PLACES = {module: (floor, place) for floor, line in enumerate(FLOORS) for place, module in enumerate(line.split())}
@@ -40,6 +40,7 @@ PLACES = {module: (floor, place) for floor, line in enumerate(FLOORS) for place,
 #: standard library.
 LIGHT = {
     "cli": {"click"},
+    "arguments": {"click"},
     "screen": {"click"},
     "way": set(),
     "engine.job": {"pydantic"},
@@ -54,7 +55,7 @@ DOORS = {
     "aiohttp.web": ("simulator.",),
     "sqlalchemy": ("ledger.",),
     "tqdm": ("progress",),
-    "click": ("cli", "screen"),
+    "click": ("arguments", "cli", "screen"),
 }
 
 

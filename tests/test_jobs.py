@@ -39,7 +39,7 @@ class Silence:
 
 
 def results_of(folder: Path, job: Job) -> list[dict[str, str]]:
-    if job.output_format == "parquet":
+    if job.output.format == "parquet":
         lines: list[dict[str, str]] = pq.read_table(folder / "results.parquet").to_pylist()
         return lines
     with (folder / "results.csv").open(newline="", encoding="utf-8") as file:

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from batcher.cli import cli
+from batcher.codes import REASONS, WARNINGS
 from batcher.engine.job import read_job
 
 ROOT = Path(__file__).parent.parent
@@ -110,3 +111,12 @@ def test_the_job_file_of_the_readme_is_one(tmp_path):
     job = read_job(path)
     assert [step.operation.name for step in job.steps] == ["tn-options"]
     assert job.input_path == tmp_path / "jobs" / "../samples/nightly_failover.csv"
+
+
+def test_the_files_page_names_every_code():
+    """With the very words of the reports: a code that is added there and not here fails."""
+    page = (ROOT / "docs" / "files.md").read_text("utf-8")
+    for code, hint in (*REASONS[1:], *WARNINGS):
+        assert f"| `{code}` | {hint} |" in page
+    for code in re.findall(r'"([A-Z]+_[A-Z_]+)"', (ROOT / "batcher" / "table.py").read_text("utf-8")):
+        assert f"`{code}`" in page

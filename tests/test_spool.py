@@ -16,7 +16,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from batcher.errors import InputError, StorageFailed
-from batcher.spool import ArrowWriter, FixedWriter, InputFile, Report, digest_of, private_file, read_fixed, read_input
+from batcher.spool import (
+    ArrowWriter,
+    FixedWriter,
+    Form,
+    InputFile,
+    Table,
+    digest_of,
+    private_file,
+    read_fixed,
+    read_input,
+)
 
 SCHEMA = pa.schema([("tn", pa.string()), ("name", pa.string())])
 
@@ -100,7 +110,7 @@ def test_a_full_disk_is_told_with_the_file_and_leaves_nothing(tmp_path, kind):
                 with FixedWriter(tmp_path / "out", "<i8") as fixed:
                     fixed.append(np.arange(100_000))
             case "csv" | "parquet":
-                with Report(tmp_path, "out", SCHEMA, kind) as report:
+                with Table(tmp_path / f"out.{kind}", SCHEMA, Form(kind)) as report:
                     report.append(noise)
 
     with small_disk(), pytest.raises(StorageFailed, match=rf"{tmp_path}/out.*cannot be written.*File too large"):
@@ -179,7 +189,7 @@ def report_into(folder: Path, file_format: Literal["csv", "parquet"]) -> Path:
             ("order_id", pa.string()),
         ]
     )
-    with Report(folder, "results", schema, file_format) as report:
+    with Table(folder / f"results.{file_format}", schema, Form(file_format)) as report:
         for row in (1, 2):
             status = pa.DictionaryArray.from_arrays(pa.array([row - 1], pa.int8()), ["succeeded", 'failed, "why"'])
             columns = [pa.array([row]), pa.array(["+12015550123"]), status, pa.array([None], pa.string())]
@@ -211,7 +221,7 @@ def test_a_report_in_parquet_holds_the_same(tmp_path):
 
 def test_a_header_with_commas_is_quoted(tmp_path):
     """The input's own columns may be named anything and still read back."""
-    with Report(tmp_path, "rejects", pa.schema([('Name, "first"', pa.string())]), "csv") as report:
+    with Table(tmp_path / "rejects.csv", pa.schema([('Name, "first"', pa.string())]), Form()) as report:
         report.append(pa.RecordBatch.from_pydict({'Name, "first"': ["x"]}))
     with report.path.open(newline="") as file:
         assert list(csv.reader(file)) == [['Name, "first"'], ["x"]]
@@ -219,5 +229,48 @@ def test_a_header_with_commas_is_quoted(tmp_path):
 
 def test_a_report_without_rows_has_its_header(tmp_path):
     """Nothing rejected is an empty list, not a missing file."""
-    Report(tmp_path, "rejects", SCHEMA, "csv").close()
+    Table(tmp_path / "rejects.csv", SCHEMA, Form()).close()
     assert (tmp_path / "rejects.csv").read_text() == "tn,name\n"
+
+
+SAFE = Form(excel_safe=True)
+
+
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        ("+12015550123", '="+12015550123"'),
+        ("2015550123", "2015550123"),
+        ("=1+1", "'=1+1"),
+        ("+1 201", "'+1 201"),
+        ("-5", "'-5"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ('"=x', "'\"=x"),
+        (" \t=x", "' \t=x"),
+        ("\r=x", "'\r=x"),
+        ("|calc", "'|calc"),
+        ("%x", "'%x"),
+        ("\uff1dx", "'\uff1dx"),
+        ("plain - text", "plain - text"),
+        ("", ""),
+    ],
+)
+def test_no_cell_is_a_formula_to_a_spreadsheet(tmp_path, cell, written):
+    """TNs stay text, an apostrophe keeps everything else from being run; Parquet is not changed."""
+    schema = pa.schema([("x", pa.string())])
+    for form in (SAFE, Form("parquet", excel_safe=True)):
+        with Table(tmp_path / f"out.{form.kind}", schema, form) as table:
+            table.append(pa.RecordBatch.from_pydict({"x": [cell]}, schema=schema))
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [["x"], [written]]
+    assert pq.read_table(tmp_path / "out.parquet")["x"].to_pylist() == [cell]
+
+
+def test_a_table_is_written_as_its_form_says(tmp_path):
+    """Another mark, and no header."""
+    schema = pa.schema([("a;b", pa.string()), ("c", pa.int64())])
+    for form in (Form(delimiter=";"), Form(delimiter="\t", has_header=False)):
+        with Table(tmp_path / f"{form.has_header}.csv", schema, form) as table:
+            table.append(pa.RecordBatch.from_pydict({"a;b": ["x"], "c": [1]}, schema=schema))
+    assert (tmp_path / "True.csv").read_text() == '"a;b";"c"\n"x";1\n'
+    assert (tmp_path / "False.csv").read_text() == '"x"\t1\n'

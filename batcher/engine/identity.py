@@ -19,9 +19,11 @@ import structlog
 from batcher.carrier.auth import Authorization
 from batcher.engine.folder import RunFolder, run_folders
 from batcher.engine.job import Binding, Job, Step, zone_of
+from batcher.engine.judge import source_of
 from batcher.errors import InputError
 from batcher.ledger import READY, RETIRED, Ledger
-from batcher.table import Source, open_source
+from batcher.origin import MissingInput
+from batcher.table import Source
 
 _log = structlog.get_logger()
 
@@ -42,12 +44,15 @@ class Way:
     open: Callable[[RunFolder], AbstractAsyncContextManager[str]]
 
 
-def newest(output: Path, way: Way) -> tuple[RunFolder | None, RunFolder | None]:
-    """(the unfinished run, the newest finished one). What was not even read to its end is cleared away.
+def newest(output: Path, way: Way) -> tuple[list[RunFolder], RunFolder | None]:
+    """(unfinished runs, oldest first; the newest finished one). What was not even read to its end is cleared away.
+
+    There is one unfinished run, unless a process was killed when another was about to take its place.
 
     Trials against the built-in simulator and runs at a carrier do not count for each other.
     """
-    unfinished, finished = None, None
+    unfinished: list[RunFolder] = []
+    finished = None
     for folder in folders_of(output, way):
         with opened(folder) as ledger:
             row, attempts = ledger.run(), ledger.attempts()
@@ -60,7 +65,7 @@ def newest(output: Path, way: Way) -> tuple[RunFolder | None, RunFolder | None]:
         elif row["finished"] is not None:
             finished = folder
         else:
-            unfinished = folder
+            unfinished.append(folder)
     return unfinished, finished
 
 
@@ -103,10 +108,13 @@ def refuse_elsewhere(folder: RunFolder, way: Way, job: Job) -> None:
 
 def open_input(job: Job, *, is_needed: bool) -> Source | None:
     """The input; None when it is gone and a run that is resumed can do without."""
-    if not is_needed and not job.input_path.exists():
+    try:
+        return source_of(job)
+    except MissingInput:
+        if is_needed:
+            raise
         _log.info("the input is gone; resuming from the run folder alone", input=str(job.input_path))
         return None
-    return open_source(job.input_path)
 
 
 def run_digest(input_digest: str, job_digest: str) -> str:
@@ -119,7 +127,8 @@ def job_digest(job: Job, way: Way) -> str:
         [step.operation.name, [[b.setting, b.column, _hidden(step, b)] for b in step.bindings], options_of(step)]
         for step in job.steps
     ]
-    facts = [way.account_id, way.base_url, job.carrier.api, job.tn_column, steps]
+    rules = [job.input.tn, job.input.strict, sorted(job.input.relax)]
+    facts = [way.account_id, way.base_url, job.carrier.api, rules, steps]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from batcher.engine.mistakes import Lines, by_line, near, shown, told, unreadable
 from batcher.errors import InputError
 from batcher.model import Column
+from batcher.tn import Rules
 
 if TYPE_CHECKING:
     from batcher.model import Operation
@@ -94,6 +95,10 @@ class Input(_Table):
     """The file: CSV or Parquet, relative to the job file."""
     tn: str | None = None
     """Column of the TN; found by its header when left out."""
+    strict: bool = False
+    """What is only warned about otherwise is refused: numbers in scientific notation, unknown area codes, odd files."""
+    relax: tuple[Literal["extensions", "vanity", "labels"], ...] = Field((), strict=False)
+    """What is refused otherwise is taken with a warning: extensions are dropped, letters dialled, labels removed."""
 
 
 class Carrier(_Table):
@@ -125,6 +130,12 @@ class Limits(_Table):
     """Rejected rows, a count or a share, that still end with exit code 0."""
     tolerated_failures: Annotated[float, BeforeValidator(_share)] = 0.0
     """Failed rows, a count or a share, that still end with exit code 0."""
+    max_rejected: Annotated[float, BeforeValidator(_share)] = 0.05
+    """More rejected rows than this, a count or a share (but at least 100), and nothing is sent."""
+
+
+#: Columns of results.csv, before those that are carried.
+RESULTS = ("row", "input", "tn", "status", "code", "description", "order_id", "step")
 
 
 class Output(_Table):
@@ -132,6 +143,18 @@ class Output(_Table):
     """Folder of the runs, relative to the job file."""
     format: Literal["csv", "parquet"] = "csv"
     """Form of the reports."""
+    carry: tuple[str, ...] = Field((), strict=False)
+    """Columns of the input that stand behind those of `results`."""
+    excel_safe: bool = False
+    """CSV for spreadsheets: TNs stay text, and no cell is run as a formula."""
+
+    @field_validator("carry")
+    @classmethod
+    def _new_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name in RESULTS or names.count(name) > 1:
+                raise ValueError(f'"{name}" is a column of the results already')
+        return names
 
 
 class JobFile(_Table):
@@ -179,15 +202,20 @@ class Job:
     path: Path | None
     name: str
     input_path: Path
-    tn_column: str | None
+    input: Input
     carrier: Carrier
     run: Run
     limits: Limits
     output_path: Path
-    output_format: Literal["csv", "parquet"]
+    output: Output
     steps: tuple[Step, ...]
     #: where its keys stand, for what only the input shows to be a mistake
     lines: Lines = field(compare=False, repr=False)
+
+    @property
+    def rules(self) -> Rules:
+        """How cells of telephone numbers are judged."""
+        return Rules(self.carrier.api, strict=self.input.strict, relax=frozenset(self.input.relax))
 
     @property
     def needs_tn(self) -> bool:
@@ -235,13 +263,13 @@ def _build(tables: Mapping[str, Any], lines: Lines, *, path: Path | None, folder
     return Job(
         path=path,
         name=path.stem if path else "-".join(step.operation.name for step in steps),
-        input_path=folder / file.input.path,
-        tn_column=file.input.tn,
+        input_path=Path("-") if file.input.path == "-" else folder / file.input.path,
+        input=file.input,
         carrier=file.carrier,
         run=file.run,
         limits=file.limits,
         output_path=(folder / file.output.path).resolve(),
-        output_format=file.output.format,
+        output=file.output,
         steps=tuple(steps),
         lines=lines,
     )

@@ -6,27 +6,30 @@ which row it repeats (`same.i8`), and why it stops here (`why.N.u1`). Later pass
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from batcher.engine.duplicates import Duplicates
+from batcher.engine.duplicates import CONFLICT, Duplicates
 from batcher.engine.folder import RunFolder
 from batcher.engine.job import Binding, Job, Step, is_change
 from batcher.engine.mistakes import near
 from batcher.engine.outcome import BAD_VALUE, MAX_BINDINGS, NOTHING_SET
+from batcher.engine.ragged import whole, why_ragged
 from batcher.engine.values import Evaluated, Values, combinations, hashed, values_at
 from batcher.errors import InputError
 from batcher.normalize import normalize
 from batcher.spool import BATCH_ROWS, ArrowWriter, FixedWriter, digest_of
-from batcher.table import Source, find_tn_column
-from batcher.tn import REASON
+from batcher.table import Batch, Source, find_tn_column, open_source
+from batcher.tn import REASON, REASONS
 
 #: Name of the column of `input.arrow` that says which lines were malformed; no header can be empty.
 MALFORMED = ""
@@ -60,10 +63,18 @@ def bindings(steps: Sequence[Step]) -> list[Binding]:
     return [binding for step in steps for binding in step.bindings]
 
 
+def source_of(job: Job) -> Source:
+    """The job's input, opened."""
+    named = {binding.column for binding in bindings(job.steps) if binding.column}
+    return open_source(
+        job.input_path, wanted=named | ({job.input.tn} if job.input.tn else set()), spool=job.output_path
+    )
+
+
 def columns_of(job: Job, source: Source) -> str | None:
     """The TN column of the input; InputError when it, or a column that a setting names, is not there."""
     where = f"{source.path}, line 1" if source.kind == "csv" else str(source.path)
-    tn_column = find_tn_column(source.columns, job.tn_column, where) if job.needs_tn else None
+    tn_column = find_tn_column(source.columns, job.input.tn, where) if job.needs_tn else None
     wanted = {(binding.step, binding.setting): binding.column for binding in bindings(job.steps) if binding.column}
     missing = [
         job.lines.told(
@@ -71,6 +82,11 @@ def columns_of(job: Job, source: Source) -> str | None:
         )
         for (step, setting), column in wanted.items()
         if column not in source.columns
+    ]
+    missing += [
+        job.lines.told(("output", "carry"), f'{source.path} has no column "{name}"{near(name, source.columns)}')
+        for name in job.output.carry
+        if name not in source.columns
     ]
     if missing:
         raise InputError("\n".join([*missing, f"Its columns are: {', '.join(source.columns)}."]))
@@ -91,7 +107,7 @@ def take_in(source: Source, job: Job, folder: RunFolder, tn_column: str | None) 
     hidden = set(secrets.columns.values())
     masked = pa.schema([*((name, pa.string()) for name in source.columns), (MALFORMED, pa.bool_())])
     judges = [Values(step) for step in job.steps]
-    start = 0
+    reasons, values, start = np.zeros(256, np.int64), Counter[str](), 0
     with ExitStack() as stack:
         kept = stack.enter_context(ArrowWriter(folder.input, masked))
         secret_schema = pa.schema([(name, pa.string()) for name in sorted(hidden)])
@@ -99,13 +115,18 @@ def take_in(source: Source, job: Job, folder: RunFolder, tn_column: str | None) 
         tns = stack.enter_context(FixedWriter(folder.tn, "<i8"))
         whys = [stack.enter_context(FixedWriter(folder.why(step.number), "u1")) for step in job.steps]
         duplicates = stack.enter_context(Duplicates(folder.path))
+        place = _only_column(job, source, tn_column)
         for batch in source.batches():
+            if place is not None and batch.malformed.any():
+                batch = whole(batch, place, source.delimiter)  # ruff: ignore[redefined-loop-name] - the same rows
             size = batch.frame.num_rows
             columns = dict(zip(source.columns, batch.frame.columns, strict=True))
-            judged = judge(job, judges, columns, batch.malformed, tn_column)
+            judged = judge(job, judges, batch, tn_column)
             tns.append(judged.tn)
             for writer, why in zip(whys, judged.why, strict=True):
                 writer.append(why)
+            reasons += np.bincount(judged.why[0], minlength=256)
+            values.update(judged.counts)
             going = np.flatnonzero(judged.why[0] == 0)
             duplicates.add(judged.key[going], going + start + 1, judged.settings[going])
             if secret is not None:
@@ -117,11 +138,27 @@ def take_in(source: Source, job: Job, folder: RunFolder, tn_column: str | None) 
             kept.append(pa.RecordBatch.from_arrays([*shown, pa.array(batch.malformed)], schema=masked))
             start += size
         same = stack.enter_context(FixedWriter(folder.same, "<i8"))
+        conflicts = repeats = 0
         for block in duplicates.same(start, BATCH_ROWS):
             same.append(block)
+            conflicts += int((block == CONFLICT).sum())
+            repeats += int((block > 0).sum())
         digests = {writer.path.name: writer.digest() for writer in (tns, same, *whys)}
     digests |= {path.name: digest_of(path) for path in (folder.input, folder.secret) if path.exists()}
-    return {"rows": start, "columns": list(source.columns), "tn_column": tn_column, "files": digests}
+    return {
+        "rows": start,
+        "columns": list(source.columns),
+        "tn_column": tn_column,
+        "files": digests,
+        "warnings": source.warnings,
+        "reasons": {REASONS[code].code: n for code, n in enumerate(reasons.tolist()[: len(REASONS)]) if code and n},
+        "rejected": int(reasons.sum() - reasons[0] - reasons[NOTHING_SET]) + conflicts,
+        "conflicts": conflicts,
+        "sendable": int(reasons[0]) - conflicts - repeats,
+        "values": dict(values),
+        "strict": job.rules.strict,
+        "relax": sorted(job.rules.relax),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,23 +173,24 @@ class Judged:
     why: list[NDArray[np.uint8]]
     #: hash of all that the row sets in all steps
     settings: NDArray[np.uint64]
+    #: rows that go on, by the setting that they set (`1.sms`) and by those that reset it (`1.sms systemDefault`)
+    counts: Mapping[str, int]
 
 
-def judge(
-    job: Job,
-    judges: Sequence[Values],
-    columns: Mapping[str, pa.Array],
-    malformed: NDArray[np.bool_],
-    tn_column: str | None,
-) -> Judged:
-    """Judge a batch. `columns` by name, all text; precedence of reasons as in tn.REASONS, then BAD_VALUE."""
-    rows = len(malformed)
+def judge(job: Job, judges: Sequence[Values], batch: Batch, tn_column: str | None) -> Judged:
+    """Judge a batch; precedence of reasons as in tn.REASONS, then BAD_VALUE."""
+    rows = len(batch.malformed)
+    columns = dict(zip(batch.frame.schema.names, batch.frame.columns, strict=True))
     first = np.zeros(rows, np.uint8)
     tn = np.zeros(rows, np.int64)
     if tn_column is not None:
-        frame = normalize(pa.Table.from_arrays([columns[tn_column]], ["tn"]).to_pandas()["tn"], api=job.carrier.api)
+        # Numbers of a Parquet file are judged as such: their text would be read by the rules of text.
+        cells = pa.Table.from_arrays([batch.typed.column(tn_column)], ["tn"])
+        frame = normalize(cells.to_pandas(types_mapper=pd.ArrowDtype)["tn"], job.rules)
         tn, first = frame["tn"].to_numpy().copy(), frame["reason"].to_numpy().astype(np.uint8)
-    first[malformed], tn[malformed] = REASON["ROW_MALFORMED"], 0
+    if batch.malformed.any():
+        tn[batch.malformed] = 0
+        first[batch.malformed] = why_ragged(batch.frame.column(0).filter(pa.array(batch.malformed)))
     evaluated = [values.of(columns, rows) for values in judges]
     _refuse_values(first, evaluated, job.steps)
     why = [first]
@@ -165,7 +203,25 @@ def judge(
     flat = [value for values in evaluated for value in values]
     names = [value for value in flat if value.binding.setting in job.steps[0].operation.key]
     key = tn if tn_column is not None else hashed(names, rows).view(np.int64)
-    return Judged(tn, key, why, hashed(flat, rows))
+    return Judged(tn, key, why, hashed(flat, rows), _counted(flat, why[0] == 0))
+
+
+def _counted(values: Sequence[Evaluated], going: NDArray[np.bool_]) -> dict[str, int]:
+    counts = {}
+    for value in values:
+        name = f"{value.binding.step}.{value.binding.setting}"
+        rows = np.bincount(value.codes[going], minlength=len(value.texts)).tolist()
+        counts[name] = sum(n for n, text in zip(rows, value.texts, strict=True) if text is not None)
+        if resets := sum(n for n, text in zip(rows, value.texts, strict=True) if text == "systemDefault"):
+            counts[f"{name} systemDefault"] = resets
+    return counts
+
+
+def _only_column(job: Job, source: Source, tn_column: str | None) -> int | None:
+    """Place of the TN's column when nothing else of a row is used; else None."""
+    used = {binding.column for binding in bindings(job.steps) if binding.column} | set(job.output.carry)
+    is_only = tn_column is not None and not used - {tn_column}
+    return source.columns.index(tn_column) if is_only and tn_column is not None else None
 
 
 def _refuse_values(first: NDArray[np.uint8], evaluated: Sequence[Sequence[Evaluated]], steps: Sequence[Step]) -> None:

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from batcher.engine.folder import RunFolder
-from batcher.engine.job import Step
+from batcher.engine.job import RESULTS, Output, Step
 from batcher.engine.judge import MALFORMED
 from batcher.engine.outcome import Window, windows
 from batcher.engine.summary import Tally
@@ -23,20 +24,9 @@ from batcher.engine.words import Reporter
 from batcher.ledger import Ledger
 from batcher.model import FAILED, REJECTED, STATUSES, Read
 from batcher.normalize import e164
-from batcher.spool import InputFile, Report
+from batcher.spool import Form, InputFile, Table
 
-_RESULTS = pa.schema(
-    [
-        ("row", pa.int64()),
-        ("input", pa.string()),
-        ("tn", pa.string()),
-        ("status", pa.string()),
-        ("code", pa.string()),
-        ("description", pa.string()),
-        ("order_id", pa.string()),
-        ("step", pa.uint8()),
-    ]
-)
+_RESULTS = pa.schema([(name, {"row": pa.int64(), "step": pa.uint8()}.get(name, pa.string())) for name in RESULTS])
 _WARNINGS = pa.schema(
     [
         ("row", pa.int64()),
@@ -48,37 +38,40 @@ _WARNINGS = pa.schema(
         ("step", pa.uint8()),
     ]
 )
+#: Rejects of each code that are shown.
+_EXAMPLES = 3
 _REASON_COLUMNS = [pa.field("batcher_code", pa.string()), pa.field("batcher_reason", pa.string())]
 
 
 def write_reports(
-    ledger: Ledger,
-    folder: RunFolder,
-    into: Path,
-    steps: Sequence[Step],
-    *,
-    api: str,
-    file_format: Literal["csv", "parquet"],
+    ledger: Ledger, folder: RunFolder, into: Path, steps: Sequence[Step], *, api: str, output: Output
 ) -> Tally:
-    """Write every report of a run into a folder; AssertionError when the rows do not add up."""
+    """Write every report of a run into a folder; AssertionError when the rows do not add up.
+
+    InputError when a column that is to be carried is not in the input.
+    """
     facts = ledger.run()["facts"]
     reporter = Reporter(facts, steps, api)
     tally = Tally()
+    form = Form(output.format, excel_safe=output.excel_safe)
+    carried = pa.schema([*_RESULTS, *((name, pa.string()) for name in output.carry)])
     again = pa.schema([*((name, pa.string()) for name in reporter.columns), *_REASON_COLUMNS])
     with ExitStack() as stack:
         rows = stack.enter_context(InputFile(folder.input))
 
-        def report(name: str, schema: pa.Schema) -> Report:
-            return stack.enter_context(Report(into, name, schema, file_format))
+        def report(name: str, schema: pa.Schema) -> Table:
+            return stack.enter_context(Table(into / f"{name}.{form.kind}", schema, form))
 
-        results, warnings = report("results", _RESULTS), report("warnings", _WARNINGS)
+        results, warnings = report("results", carried), report("warnings", _WARNINGS)
         rejects, failed = report("rejects", again), report("failed", again)
         answers = _answers(steps, report)
+        _append_file_warnings(warnings, facts["warnings"], tally)
         sizes = np.diff(rows.starts).tolist()
         for number, window in enumerate(windows(ledger, folder, sizes)):
             frame = rows.read(number, [*reporter.columns, MALFORMED])
             codes, texts = reporter.explain(window, frame)
-            _append_results(results, reporter, window, frame, codes, texts)
+            own = rows.read(number, output.carry).columns if output.carry else []
+            _append_results(results, reporter, window, frame, codes, texts, own)
             _append_warnings(warnings, reporter, window, frame, tally)
             for target, status in ((rejects, REJECTED), (failed, FAILED)):
                 mask = pa.array(window.status == status)
@@ -95,7 +88,13 @@ def write_reports(
 
 
 def _append_results(
-    target: Report, reporter: Reporter, window: Window, frame: pa.RecordBatch, codes: pa.Array, texts: pa.Array
+    target: Table,
+    reporter: Reporter,
+    window: Window,
+    frame: pa.RecordBatch,
+    codes: pa.Array,
+    texts: pa.Array,
+    carried: Sequence[pa.Array],
 ) -> None:
     columns = [
         pa.array(np.arange(window.first, window.first + len(window))),
@@ -106,11 +105,20 @@ def _append_results(
         texts,
         pa.array(window.orders, pa.string()).take(pa.array(window.order)),
         pa.array(window.step),
+        *carried,
     ]
-    target.append(pa.RecordBatch.from_arrays(columns, schema=_RESULTS))
+    target.append(pa.RecordBatch.from_arrays(columns, schema=target.schema))
 
 
-def _append_warnings(target: Report, reporter: Reporter, window: Window, frame: pa.RecordBatch, tally: Tally) -> None:
+def _append_file_warnings(target: Table, warnings: Sequence[tuple[str, str]], tally: Tally) -> None:
+    """What concerns no single row stands first."""
+    for code, text in warnings:
+        tally.warnings["batcher", code] += 1
+        values = {"source": "batcher", "code": code, "description": text, "tn": "", "order_id": ""}
+        target.append(pa.RecordBatch.from_pylist([values], _WARNINGS))
+
+
+def _append_warnings(target: Table, reporter: Reporter, window: Window, frame: pa.RecordBatch, tally: Tally) -> None:
     parts = []
     for positions, code, text in reporter.own_warnings(window, frame):
         tally.warnings["batcher", code] += len(positions)
@@ -148,17 +156,17 @@ def _append_warnings(target: Report, reporter: Reporter, window: Window, frame: 
             target.append(batch)
 
 
-def _answers(steps: Sequence[Step], report: Any) -> Report | None:
+def _answers(steps: Sequence[Step], report: Any) -> Table | None:
     """The table of answers, when the last step reads."""
     talk = steps[-1].operation.talk
     if not isinstance(talk, Read):
         return None
     schema = pa.schema([("row", pa.int64()), ("tn", pa.string()), *((name, pa.string()) for name in talk.columns)])
-    target: Report = report("answers", schema)
+    target: Table = report("answers", schema)
     return target
 
 
-def _append_answers(target: Report, window: Window) -> None:
+def _append_answers(target: Table, window: Window) -> None:
     if not window.products:
         return
     rows = np.array([row for row, _ in window.products], np.int64)
@@ -183,6 +191,17 @@ def _count(
         for entry in pc.value_counts(here).to_pylist():
             if entry["values"]:
                 tally.codes[STATUSES[status], entry["values"]] += entry["counts"]
-    for position in np.flatnonzero(window.status == REJECTED)[: 10 - len(tally.rejects)].tolist():
-        cell = reporter.input_of(frame)[position].as_py()
-        tally.rejects.append((window.first + position, cell, codes[position].as_py(), texts[position].as_py()))
+    rejected = np.flatnonzero(window.status == REJECTED)
+    if rejected.size:
+        _add_examples(tally, window, rejected, reporter.input_of(frame), codes, texts)
+
+
+def _add_examples(
+    tally: Tally, window: Window, rejected: NDArray[np.int64], cells: pa.Array, codes: pa.Array, texts: pa.Array
+) -> None:
+    encoded = codes.take(pa.array(rejected)).dictionary_encode()
+    for number, code in enumerate(encoded.dictionary.to_pylist()):
+        known = tally.examples.setdefault(code, [])
+        if len(known) < _EXAMPLES:
+            positions = rejected[encoded.indices.to_numpy() == number][: _EXAMPLES - len(known)].tolist()
+            known += [(window.first + place, cells[place].as_py(), texts[place].as_py()) for place in positions]

@@ -6,14 +6,13 @@ the ledger says where. Nothing is sent before the whole input was read, judged a
 
 from __future__ import annotations
 
-import math
 import os
 import secrets as entropy
 import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import anyio
 import structlog
@@ -34,17 +33,17 @@ from batcher.engine.identity import (
     run_digest,
     run_row,
 )
-from batcher.engine.job import Job, Limits, Step
+from batcher.engine.job import Job, Limits, Output, Step
 from batcher.engine.judge import columns_of, take_in
 from batcher.engine.report import write_reports
 from batcher.engine.send import Options, Progress, send_steps, submission_of
 from batcher.engine.steps import kept, plan_step, restored
-from batcher.engine.summary import as_if_sent, exit_code, summarize, summary_text, write_summary
+from batcher.engine.summary import exit_code, summarize, summary_text, write_summary
+from batcher.engine.survey import numbers, oddities, over_budget
 from batcher.errors import BatcherError, InputError, Interrupted
 from batcher.ledger import OPEN_STATES, READY, RETIRED, Ledger
-from batcher.model import Check, Ensure, Order, Read
 from batcher.spool import digest_of
-from batcher.table import Source, open_source
+from batcher.table import Source
 
 _log = structlog.get_logger()
 
@@ -62,63 +61,62 @@ def run(job: Job, way: Way, options: Options, progress: Progress) -> dict[str, A
 
 def _run_locked(job: Job, way: Way, options: Options, progress: Progress) -> dict[str, Any]:
     unfinished, finished = newest(job.output_path, way)
-    if unfinished is not None:
-        refuse_elsewhere(unfinished, way, job)
+    for folder in unfinished:
+        refuse_elsewhere(folder, way, job)
     if finished is not None:
         _forget_secrets(finished)
-    superseded: dict[str, Any] | None = None
-    row = None if unfinished is None else run_row(unfinished)
+    last = unfinished[-1] if unfinished else None
+    row = None if last is None else run_row(last)
     of_job = job_digest(job, way)
     source = open_input(job, is_needed=row is None or row["retired"] is not None)
     try:
-        if unfinished is not None and row is not None:
+        if last is not None and row is not None:
             if source is None and row["facts"]["job_digest"] != of_job:
                 raise InputError(
-                    f"{job.input_path}: is gone, and the job is not the one of the unfinished run {unfinished.run_id}. "
+                    f"{job.input_path}: is gone, and the job is not the one of the unfinished run {last.run_id}. "
                     "Put back either of them."
                 )
             is_same = source is None or run_digest(source.digest(), of_job) == row["digest"]
             if is_same and row["retired"] is None:
-                _log.info("resuming", run=unfinished.run_id)
-                return _work(unfinished, job, way, options, progress)
-            if source is not None:
-                columns_of(job, source)  # an input that cannot be run takes nobody's place
-            superseded = _supersede(unfinished, job, way, progress)
+                _log.info("resuming", run=last.run_id)
+                superseded = _supersede(unfinished[:-1], job, way, progress)
+                return _beside(superseded, _work(last, job, way, options, progress))
         assert source is not None
-        if finished is not None and options.stale and _revived(finished, run_digest(source.digest(), of_job)):
+        digest = run_digest(source.digest(), of_job)
+        if finished is not None and options.stale and _is_stale(finished, digest):
+            superseded = _supersede(unfinished, job, way, progress)
             _log.info("sending what had grown stale", run=finished.run_id)
             return _beside(superseded, _work(finished, job, way, options, progress))
-        if finished is not None and (
-            done := already_done(finished, run_digest(source.digest(), of_job), job, again=options.again)
-        ):
-            return _beside(superseded, done)
-        folder = _create(job, way, source, of_job)
+        if finished is not None and (done := already_done(finished, digest, job, again=options.again)):
+            return _beside(_supersede(unfinished, job, way, progress), done)
+        # An input that cannot be run takes nobody's place: it is judged before another run is put to rest.
+        folder = _create(job, way, source, of_job, options)
     finally:
         if source is not None:
             source.close()
+    superseded = _supersede(unfinished, job, way, progress)
     return _beside(superseded, _work(folder, job, way, options, progress))
 
 
-def _beside(superseded: Mapping[str, Any] | None, summary: dict[str, Any]) -> dict[str, Any]:
+def _beside(superseded: Sequence[Mapping[str, Any]], summary: dict[str, Any]) -> dict[str, Any]:
     """The summary of a run that took another's place: what that one leaves open is told as well."""
-    if superseded is None:
+    if not superseded:
         return summary
-    kept = {name: superseded[name] for name in ("run", "statuses", "doubled_orders", "exit_code", "folder")}
-    worst = 5 if superseded["doubled_orders"] else 4 if superseded["statuses"]["unknown"] else 0
-    summary = {**summary, "superseded": kept, "exit_code": max(worst, summary["exit_code"])}
+    codes = [5 if each["doubled_orders"] else 4 if each["statuses"]["unknown"] else 0 for each in superseded]
+    worst = superseded[codes.index(max(codes))]
+    kept = {name: worst[name] for name in ("run", "statuses", "doubled_orders", "exit_code", "folder")}
+    summary = {**summary, "superseded": kept, "exit_code": max(*codes, summary["exit_code"])}
     if "already_done" not in summary:
         write_summary(Path(summary["folder"]), summary, summary_text(summary))
     return summary
 
 
-def _revived(folder: RunFolder, digest: str) -> bool:
-    """Whether a finished run of the same input and job held chunks that had grown stale; they may be sent again."""
+def _is_stale(folder: RunFolder, digest: str) -> bool:
+    """Whether a finished run of the same input and job holds chunks that had grown stale; they may be sent again."""
     if run_row(folder)["digest"] != digest:
         return False
-    with opened(folder) as ledger:
-        if ledger.has_stale():
-            _check_files(folder, ledger)
-        return ledger.revive_stale() > 0
+    with opened(folder, check=False) as ledger:
+        return ledger.has_stale()
 
 
 def _forget_secrets(folder: RunFolder) -> None:
@@ -129,7 +127,7 @@ def _forget_secrets(folder: RunFolder) -> None:
                 folder.secret.unlink(missing_ok=True)
 
 
-def _create(job: Job, way: Way, source: Source, of_job: str) -> RunFolder:
+def _create(job: Job, way: Way, source: Source, of_job: str, options: Options) -> RunFolder:
     """Read, judge and keep the whole input in a new run folder."""
     tn_column = columns_of(job, source)
     digest = run_digest(source.digest(), of_job)
@@ -137,14 +135,26 @@ def _create(job: Job, way: Way, source: Source, of_job: str) -> RunFolder:
     # One that is there without a ledger was left by a process that was killed right here.
     folder.path.mkdir(mode=0o700, exist_ok=True)
     try:
-        begin(folder, job, way, source, of_job, tn_column)
+        _refuse_oddities(begin(folder, job, way, source, of_job, tn_column), job, is_limited=not options.no_budget)
     except BatcherError:
         shutil.rmtree(folder.path, ignore_errors=True)
         raise
     return folder
 
 
-def begin(folder: RunFolder, job: Job, way: Way, source: Source, of_job: str, tn_column: str | None) -> None:
+def _refuse_oddities(facts: Mapping[str, Any], job: Job, *, is_limited: bool) -> None:
+    """InputError for too many rejected rows, and, with `strict`, for anything odd about the file; else it is logged."""
+    for oddity in facts["oddities"]:
+        _log.warning(oddity)
+    if is_limited and (why := over_budget(facts, job.limits)):
+        raise InputError(f"{facts['input']}: {why} Nothing was sent.")
+    if job.input.strict and facts["oddities"]:
+        raise InputError(
+            "\n".join(f"{facts['input']}: {oddity} (strict) Nothing was sent." for oddity in facts["oddities"])
+        )
+
+
+def begin(folder: RunFolder, job: Job, way: Way, source: Source, of_job: str, tn_column: str | None) -> dict[str, Any]:
     """Write the ledger's first page and take the input in; a folder that is not judged counts for nothing."""
     facts: dict[str, Any] = {
         "job": job.name,
@@ -163,8 +173,11 @@ def begin(folder: RunFolder, job: Job, way: Way, source: Source, of_job: str, tn
         )
         started = time.process_time()
         facts |= take_in(source, job, folder, tn_column)
+        facts["numbers"] = numbers(folder, facts["rows"])
+        facts["oddities"] = oddities(facts)
         ledger.judged(facts)
         _log.info("input read", rows=facts["rows"], cpu_seconds=round(time.process_time() - started, 2))
+    return facts
 
 
 def _work(folder: RunFolder, job: Job, way: Way, options: Options, progress: Progress) -> dict[str, Any]:
@@ -236,8 +249,12 @@ def _waiting(ledger: Ledger, way: Way, job: Job) -> dict[str, Any]:
     }
 
 
-def _supersede(folder: RunFolder, job: Job, way: Way, progress: Progress) -> dict[str, Any]:
-    """Settle what a run has sent whose input or job is no more: nothing new of it leaves. Its summary."""
+def _supersede(folders: Sequence[RunFolder], job: Job, way: Way, progress: Progress) -> list[dict[str, Any]]:
+    """Settle what runs have sent whose input or job is no more: nothing new of them leaves. Their summaries."""
+    return [_put_to_rest(folder, job, way, progress) for folder in folders]
+
+
+def _put_to_rest(folder: RunFolder, job: Job, way: Way, progress: Progress) -> dict[str, Any]:
     _log.warning("input or job changed: the unfinished run is settled and retired", run=folder.run_id)
     with opened(folder) as ledger:
         steps = restored(ledger)
@@ -276,7 +293,7 @@ def _close(
     error: Exception | None,
 ) -> dict[str, Any]:
     """Write the reports, decide how the attempt ended, and finish the run when nothing of it is open."""
-    tally = write_reports(ledger, folder, folder.path, steps, api=job.carrier.api, file_format=job.output_format)
+    tally = write_reports(ledger, folder, folder.path, steps, api=job.carrier.api, output=job.output)
     is_open = any(ledger.chunks_by_state().get(state) for state in OPEN_STATES) or not _all_planned(ledger)
     code = (
         getattr(error, "exit_code", BatcherError.exit_code)
@@ -309,18 +326,6 @@ def _all_planned(ledger: Ledger) -> bool:
     return all(step["planned"] is not None for step in ledger.steps()) or ledger.run()["retired"] is not None
 
 
-def _requests(step: Step, ledger: Ledger, api: str) -> int:
-    """How many requests a planned step takes: an order is posted and polled, a record is got, put and read back."""
-    chunks, talk = sum(ledger.chunks_by_state(step.number).values()), step.operation.talk
-    if not isinstance(talk, Read):
-        return chunks * {Order: 2, Check: 1, Ensure: 3}[type(talk)]
-    if not chunks:
-        return 0
-    _, first, _ = ledger.chunk(ledger.numbers(step.number, READY, most=1)[0])
-    rows = sum(ledger.rows_by_state(step.number).values())
-    return math.ceil(rows * len(talk.pages(first, api)) / len(first.rows))
-
-
 def _point_latest(folder: RunFolder) -> None:
     link = folder.path.parent / f".latest.{os.getpid()}"
     link.unlink(missing_ok=True)
@@ -328,52 +333,18 @@ def _point_latest(folder: RunFolder) -> None:
     link.replace(folder.path.parent / "latest")
 
 
-def report(output: Path, run_id: str | None, limits: Limits, file_format: Literal["csv", "parquet"]) -> dict[str, Any]:
+def report(folder_of_runs: Path, run_id: str | None, limits: Limits, output: Output) -> dict[str, Any]:
     """Write a run's reports again from its folder; the object of summary.json."""
-    folder = run_folder(output, run_id)
-    with locked(output), opened(folder) as ledger:
+    folder = run_folder(folder_of_runs, run_id)
+    with locked(folder_of_runs), opened(folder) as ledger:
         if not ledger.run()["judged"]:
             raise InputError(f"{folder.path}: its input was never read to the end; run the job again.")
         steps = restored(ledger)
         api = ledger.run()["facts"]["api"]
-        tally = write_reports(ledger, folder, folder.path, steps, api=api, file_format=file_format)
+        tally = write_reports(ledger, folder, folder.path, steps, api=api, output=output)
         attempts = ledger.attempts()
         code = attempts[-1]["exit_code"] if attempts else None
         code = exit_code(tally, limits, doubled=bool(ledger.doubles())) if code is None else code
         summary = summarize(folder, ledger, tally, code)
         write_summary(folder.path, summary, summary_text(summary))
     return summary
-
-
-def check(job: Job, way: Way) -> dict[str, Any]:
-    """Read, judge and plan without sending; the object of summary.json, rows that would be sent as pending.
-
-    Writes `<output>/check/rejects.csv`.
-    """
-    prepare_output(job.output_path)
-    folder = RunFolder(job.output_path / "check" / ".work")
-    shutil.rmtree(folder.path, ignore_errors=True)
-    folder.path.mkdir(parents=True, mode=0o700)
-    try:
-        with open_source(job.input_path) as source:
-            begin(folder, job, way, source, job_digest(job, way), columns_of(job, source))
-        with opened(folder) as ledger:
-            plan_step(restored(ledger)[0], folder, ledger)
-            tally = write_reports(
-                ledger, folder, folder.path, job.steps, api=job.carrier.api, file_format=job.output_format
-            )
-            orders = sum(ledger.chunks_by_state(1).values())
-            requests = _requests(restored(ledger)[0], ledger, job.carrier.api)
-            summary = summarize(folder, ledger, tally, exit_code(as_if_sent(tally), job.limits, doubled=False))
-        rejects = f"rejects.{job.output_format}"
-        (folder.path / rejects).replace(folder.path.parent / rejects)
-    finally:
-        shutil.rmtree(folder.path, ignore_errors=True)
-    return {
-        **summary,
-        "run": "check",
-        "folder": str(folder.path.parent),
-        "planned_orders": orders,
-        "planned_seconds": round(requests / job.limits.requests_per_second, 1),
-        "first_rejects": tally.rejects,
-    }

@@ -46,6 +46,8 @@ class Options:
     again: bool = False
     #: send chunks that are older than limits.max_age
     stale: bool = False
+    #: send even when more rows are rejected than limits.max_rejected allows
+    no_budget: bool = False
     #: how long to wait for open orders; None: until they are done
     wait_seconds: float | None = None
     #: asked before the first request of a run goes to the carrier, with what would be sent; False: don't

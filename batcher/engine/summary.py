@@ -29,8 +29,8 @@ class Tally:
     codes: Counter[tuple[str, str]] = field(default_factory=Counter)
     #: (source, code)
     warnings: Counter[tuple[str, str]] = field(default_factory=Counter)
-    #: (row, input, code, description) of the first rejects
-    rejects: list[tuple[int, str, str, str]] = field(default_factory=list)
+    #: (row, input, description) of the first rejects of each code
+    examples: dict[str, list[tuple[int, str, str]]] = field(default_factory=dict)
 
 
 def exit_code(tally: Tally, limits: Limits, *, doubled: bool) -> int:
@@ -61,6 +61,7 @@ def summarize(folder: RunFolder, ledger: Ledger, tally: Tally, code: int) -> dic
         "input": row["facts"]["input"],
         "input_sha256": row["facts"]["input_sha256"],
         "rows": tally.rows,
+        "oddities": row["facts"]["oddities"],
         "statuses": {status: tally.statuses[status] for status in _ORDER_OF_STATUSES},
         "codes": counted(tally.codes),
         "warnings": counted(tally.warnings),

@@ -82,7 +82,7 @@ class Values:
 
 def judge_cell(step: Step, setting: str, cell: str) -> tuple[str | None, str | None, int]:
     """(text for the carrier, why it would refuse it, hash) of one cell; an empty one sets nothing."""
-    bare = cell.strip()
+    bare = _unguarded(cell.strip())
     if not bare:
         why = "is empty, and the carrier needs it" if setting in step.operation.required else None
         return None, why, 0
@@ -91,6 +91,13 @@ def judge_cell(step: Step, setting: str, cell: str) -> tuple[str | None, str | N
     except ValueError as error:
         return None, str(error), 0
     return text, None, _hash(text)
+
+
+def _unguarded(cell: str) -> str:
+    """Without what keeps a spreadsheet from changing it (`spool.Form.excel_safe`)."""
+    if cell.startswith('="') and cell.endswith('"') and len(cell) > 3:
+        return cell[2:-1]
+    return cell[1:] if cell.startswith("'") and not cell[1:2].isalnum() else cell
 
 
 def hashed(evaluated: Sequence[Evaluated], rows: int) -> NDArray[np.uint64]:

@@ -18,7 +18,10 @@ from batcher.engine.outcome import BAD_VALUE, NOTHING_SET, Window
 from batcher.engine.values import Values, judge_cell, values_at
 from batcher.model import DUPLICATE, REJECTED, SKIPPED
 from batcher.normalize import normalize
+from batcher.visible import PATTERN, visible
 
+#: Characters of a cell that are shown beside its reason.
+_MOST_SHOWN = 100
 _CONFLICT = (
     "DUPLICATE_CONFLICT",
     "another row has the same TN with other settings, and none of them is sent: keep one",
@@ -31,14 +34,15 @@ class Reporter:
     """Tells each row's fate in words, batch by batch."""
 
     def __init__(self, facts: Mapping[str, Any], steps: Sequence[Step], api: str) -> None:
-        self._steps, self._api = steps, api
+        self._steps = steps
+        self._rules = rules.Rules(api, strict=facts["strict"], relax=frozenset(facts["relax"]))
         self._tn_column: str | None = facts["tn_column"]
         self._bindings = bindings(steps)
         self._values = [Values(step) for step in steps]
         #: malformed lines are not kept
         self._is_masked = not set(Secrets.of(steps).columns.values()).isdisjoint(facts["columns"])
         #: of the input, less what we wrote into a file of rejects that is fed again
-        self.columns = [name for name in facts["columns"] if name not in {"batcher_code", "batcher_reason"}]
+        self.columns = [name for name in facts["columns"] if not name.startswith("batcher_")]
 
     def input_of(self, frame: pa.RecordBatch) -> pa.Array:
         """The cell that names the row; several are joined by a slash."""
@@ -83,7 +87,20 @@ class Reporter:
             first = pc.binary_join_element_wise("same as row ", pa.array(window.same).cast(pa.string()), "")
             codes = pc.if_else(pa.array(repeats), "DUPLICATE", codes)
             texts = pc.if_else(pa.array(repeats), first, texts)
-        return codes, texts
+        return codes, self._shown(texts, rejected, frame)
+
+    def _shown(self, texts: pa.Array, rejected: NDArray[np.bool_], frame: pa.RecordBatch) -> pa.Array:
+        """Where a rejected cell holds characters that nobody sees, what it reads like."""
+        if not rejected.any():
+            return texts
+        cells = self.input_of(frame)
+        odd = rejected & pc.match_substring_regex(cells, PATTERN).to_numpy(zero_copy_only=False)
+        if not odd.any():
+            return texts
+        mask = pa.array(odd)
+        pairs = zip(texts.filter(mask).to_pylist(), cells.filter(mask).to_pylist(), strict=True)
+        shown = [f'{text} The cell reads "{visible(cell[:_MOST_SHOWN])}".' for text, cell in pairs]
+        return pc.replace_with_mask(texts, mask, pa.array(shown, pa.string()))
 
     def _say_bad_value(
         self,
@@ -126,7 +143,7 @@ class Reporter:
             return []
         goes = (window.status != REJECTED) & (window.status != DUPLICATE)
         cells = pa.Table.from_arrays([frame.column(self._tn_column)], ["tn"]).to_pandas()["tn"]
-        masks = normalize(cells, api=self._api)["warnings"].to_numpy()
+        masks = normalize(cells, self._rules)["warnings"].to_numpy()
         found = [
             (np.flatnonzero(goes & (masks >> bit & 1 == 1)), *rules.WARNINGS[bit]) for bit in range(len(rules.WARNINGS))
         ]

@@ -13,7 +13,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
-from batcher.spool import ArrowWriter, Report
+from batcher.spool import ArrowWriter, Form, Table
 from batcher.table import open_source
 
 ROWS = 1_000_000
@@ -126,7 +126,7 @@ def test_report_out(tmp_path, file_format):
     frame = pa.RecordBatch.from_pydict(columns)
 
     def write() -> None:
-        with Report(tmp_path, "results", frame.schema, file_format) as report:
+        with Table(tmp_path / f"results.{file_format}", frame.schema, Form(file_format)) as report:
             for _ in range(ROWS // count):
                 report.append(frame)
 

@@ -83,4 +83,4 @@ def test_a_lost_ledger_is_no_reason_to_send_again(tmp_path):
 
 def test_an_output_without_runs_has_none(tmp_path):
     """Nothing to resume, nothing done."""
-    assert newest(tmp_path / "out", way_to(account())) == (None, None)
+    assert newest(tmp_path / "out", way_to(account())) == ([], None)

@@ -44,7 +44,7 @@ def test_a_job_file_fills_frozen_values(tmp_path):
     assert job.name == "job"
     assert job.input_path.resolve() == tmp_path / "samples" / "a.csv"
     assert job.output_path == tmp_path / "out" / "nightly"
-    assert (job.tn_column, job.output_format, job.needs_tn) == ("TN", "parquet", True)
+    assert (job.input.tn, job.output.format, job.needs_tn) == ("TN", "parquet", True)
     assert (job.carrier.account_id, job.carrier.api, job.carrier.base_url) == ("9900012", "v1", "https://x/api/v1")
     assert (job.run.once_per, job.run.timezone) == ("day", "America/New_York")
     limits = job.limits
@@ -63,7 +63,7 @@ def test_what_is_left_out_has_the_documented_value(tmp_path):
     """DESIGN section 5 and ENGINE: v2, once per input, 10 requests a second, a day of age, nothing tolerated, CSV."""
     job = job_of(tmp_path, HEAD + STEP + SMS)
     assert (job.carrier.api, job.carrier.account_id, job.carrier.base_url) == ("v2", None, None)
-    assert (job.run.once_per, job.run.timezone, job.output_format, job.tn_column) == ("input", "UTC", "csv", None)
+    assert (job.run.once_per, job.run.timezone, job.output.format, job.input.tn) == ("input", "UTC", "csv", None)
     assert (job.limits.requests_per_second, job.limits.in_flight, job.limits.absence_seconds) == (10, None, 60)
     assert (job.limits.max_age, job.limits.tolerated_rejects, job.limits.tolerated_failures) == (86_400, 0, 0)
 
@@ -129,7 +129,7 @@ def test_all_mistakes_are_told_at_once_in_order_of_lines(tmp_path):
         pytest.param(
             HEAD + "limits = { max_age = 5 }\n" + STEP + SMS,
             [
-                "job.toml:5: output.limits: unknown key (known: path, format)",
+                "job.toml:5: output.limits: unknown key (known: path, format, carry, excel_safe)",
             ],
             id="a key below the wrong header",
         ),

@@ -13,8 +13,8 @@ from batcher.engine.outcome import BAD_VALUE, NOTHING_SET
 from batcher.errors import InputError
 from batcher.spool import InputFile, read_fixed
 from batcher.table import open_source
-from batcher.tn import REASON
-from tests.engine.runs import CHECKER, FAILOVER, begun, write_job
+from batcher.tn import REASON, REASONS
+from tests.engine.runs import CHECKER, FAILOVER, SMS, begun, write_job
 
 PASSCODE = '[[step]]\noperation = "tn-options"\nsms = { column = "S" }\nport_out_passcode = { column = "PIN" }\n'
 
@@ -158,3 +158,40 @@ def test_many_batches_are_one_input(tmp_path):
     assert tns == [10_000_000_000 + int(number) for number in numbers]
     assert same == [0] * 70_000 + list(range(1, 70_001))
     assert not np.any(why)
+
+
+@pytest.mark.parametrize(
+    ("rows", "codes"),
+    [
+        ("TN,Name,Note\n2012000001,x\n2012000002,x,y\n", ["", ""]),
+        ("TN,Name,Note\n2012000001,x,y,z\n", [""]),
+        ('TN,Name,Note\n"(201) 200-0001","Acme, Inc.",x,y\n', [""]),
+        ("TN,Name\n2012000001\n", ["ROW_MALFORMED"]),
+        ("Name,TN,Note\nx,2012000001\n", ["ROW_MALFORMED"]),
+        ("Name,TN,Note\nx,y,2012000001,z\n", ["ROW_MALFORMED"]),
+        ("Name,TN,Note,More\nx,2012000001,n\n", [""]),
+        ("TN\n2012000001,2012000002\n", ["MULTIPLE_TNS"]),
+        ("TN,Name\n-- 1 row --\nTotal 6,200,,\n", ["NOT_DATA", "NOT_DATA"]),
+    ],
+    ids=[
+        "short",
+        "long",
+        "long, quoted",
+        "cut off",
+        "short at the TN",
+        "shifted",
+        "short behind",
+        "one column",
+        "no data",
+    ],
+)
+def test_a_ragged_row_is_taken_only_where_its_tn_is_certain(tmp_path, rows, codes):
+    """Where nothing but the TN is used. With any setting from a column, a ragged row is refused."""
+    with begun(tmp_path / "only", SMS, rows) as (folder, ledger):
+        why = read_fixed(folder.why(1), "u1", 0, ledger.run()["facts"]["rows"])
+    assert [REASONS[code].code for code in why.tolist()] == codes
+    used = rows.replace("Name", "To", 1)
+    if "To" in used:
+        with begun(tmp_path / "used", FAILOVER, used) as (folder, ledger):
+            ragged = read_fixed(folder.why(1), "u1", 0, 1)[0]
+        assert REASONS[ragged].code in {"ROW_MALFORMED", "NOT_DATA"}

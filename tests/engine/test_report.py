@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +10,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from batcher.carrier.settle import Settlement
+from batcher.engine.job import Output
 from batcher.engine.report import write_reports
 from batcher.engine.steps import restored
+from batcher.errors import InputError
 from batcher.model import FAILED
 from batcher.simulator import Account, Options
-from tests.engine.runs import CHECKER, SMS, account, begun, read, start, way_to, write_job
+from tests.engine.runs import CHECKER, FAILOVER, SMS, account, begun, read, start, way_to, write_job
 
 PASSCODE = '[[step]]\noperation = "tn-options"\nport_out_passcode = { column = "PIN" }\n'
 
 
-def reports(folder, ledger, file_format="csv"):
-    return write_reports(ledger, folder, folder.path, restored(ledger), api="v2", file_format=file_format)
+def reports(folder, ledger, **output):
+    form = Output(path=".", **output)
+    return write_reports(ledger, folder, folder.path, restored(ledger), api="v2", output=form)
 
 
 def test_every_report_has_its_columns_even_when_it_is_empty(tmp_path):
@@ -37,7 +41,7 @@ def test_every_report_has_its_columns_even_when_it_is_empty(tmp_path):
 
 
 def test_rows_of_many_batches_stand_in_input_order(tmp_path):
-    """140,000 rows, two of them rejected in each batch: a line for each, and the first ten rejects for the summary."""
+    """140,000 rows, two of them rejected in each batch: a line for each, and the first three of a kind as examples."""
     cells = [f"{2012200000 + number}" for number in range(140_000)]
     for row in range(0, 140_000, 10_000):
         cells[row] = f"bad{row}"
@@ -48,8 +52,10 @@ def test_rows_of_many_batches_stand_in_input_order(tmp_path):
     assert [line[0] for line in results] == [str(row) for row in range(1, 140_001)]
     assert [line[1] for line in results] == cells
     assert [line[0] for line in rejects] == [f"bad{row}" for row in range(0, 140_000, 10_000)]
-    assert [(row, cell) for row, cell, _, _ in tally.rejects] == [
-        (row + 1, f"bad{row}") for row in range(0, 100_000, 10_000)
+    assert [example[:2] for example in tally.examples["LETTERS"]] == [
+        (1, "bad0"),
+        (10_001, "bad10000"),
+        (20_001, "bad20000"),
     ]
     assert dict(tally.statuses) == {"pending": 139_986, "rejected": 14}
     assert dict(tally.codes) == {("rejected", "LETTERS"): 14}
@@ -96,7 +102,7 @@ def test_parquet_reports_hold_the_same(tmp_path):
             np.array([1], np.int32), np.array([0], np.int32), [(FAILED, "5074", "no")], [(-1, 0, "X", "t")]
         )
         ledger.settle(1, "PARTIAL", blob.packed())
-        reports(folder, ledger, "parquet")
+        reports(folder, ledger, format="parquet")
         tables = {path.stem: pq.read_table(path) for path in folder.path.glob("*.parquet")}
     assert set(tables) == {"results", "warnings", "rejects", "failed"}
     results = tables["results"]
@@ -168,3 +174,50 @@ def test_a_read_tells_what_it_brought(tmp_path):
     header = (Path(summary["folder"]) / "answers.csv").read_text("utf-8").splitlines()[0]
     assert header.split(",")[:6] == ["row", "tn", "status", "account_id", "site_id", "site_name"]
     assert len(header.split(",")) == 24
+
+
+def test_columns_are_carried_behind_the_results(tmp_path):
+    """A ticket's number stays with its row; a column that is not there is refused before anything is sent."""
+    rows = "TN,TicketId,Note\n2012000001,T-1,a\n12,T-2,b\n"
+    with begun(tmp_path, SMS, rows) as (folder, ledger):
+        reports(folder, ledger, carry=["Note", "TicketId"])
+        results = read(folder.path / "results.csv")
+        header = (folder.path / "results.csv").read_text().splitlines()[0]
+    assert header == "row,input,tn,status,code,description,order_id,step,Note,TicketId"
+    assert [cells[8:] for cells in results] == [["a", "T-1"], ["b", "T-2"]]
+    job = write_job(tmp_path / "job", SMS, rows, before='carry = ["Ticket"]\n')
+    with pytest.raises(InputError, match=r'output\.carry: .* no column "Ticket" - did you mean "TicketId"'):
+        start(job, way_to(account()))
+
+
+def test_an_encoding_that_was_guessed_is_told(tmp_path):
+    """A line of the warnings that belongs to no row."""
+    job = write_job(tmp_path, SMS, "TN\n")
+    job.input_path.write_bytes(b"TN,Name\n2012000001,Zo\xeb\n")
+    summary = start(job, way_to(account()))
+    [warning] = read(job.output_path / "latest" / "warnings.csv")
+    assert (warning[0], warning[2], warning[3]) == ("", "batcher", "ENCODING_GUESSED")
+    assert summary["warnings"] == {"batcher ENCODING_GUESSED": 1}
+
+
+def test_our_own_columns_are_not_piled_up(tmp_path):
+    """A file of rejects that is fed again has its columns once."""
+    with begun(tmp_path, SMS, "TN,batcher_code,batcher_reason,batcher_row\n12,TOO_SHORT,x,7\n") as (folder, ledger):
+        reports(folder, ledger)
+        header = (folder.path / "rejects.csv").read_text().splitlines()[0]
+    assert header == "TN,batcher_code,batcher_reason"
+
+
+def test_reports_for_spreadsheets_can_be_fed_again(tmp_path):
+    """What guards a cell from a spreadsheet is taken off when we read it."""
+    rows = "TN,To\n2012000001,+12015550199\n201200000,+12015550199\n"
+    job = write_job(tmp_path, FAILOVER, rows, before="excel_safe = true\n")
+    start(job, way_to(account()))
+    results = read(job.output_path / "latest" / "results.csv")
+    assert results[0][2] == '="+12012000001"'
+    rejects = (job.output_path / "latest" / "rejects.csv").read_text("utf-8")
+    assert '"=""+12015550199"""' in rejects
+    again = write_job(tmp_path / "again", FAILOVER, rejects.replace("201200000", "2012000002"))
+    summary = start(again, way_to(simulated := account()))
+    assert summary["statuses"]["succeeded"] == 1
+    assert simulated.tn_options(12012000002, time.time() + 1)["FinalDestinationURI"] == "2015550199"

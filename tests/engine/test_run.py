@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from batcher.engine import run as engine
+from batcher.engine.check import check
 from batcher.engine.folder import RunFolder
 from batcher.engine.identity import opened
 from batcher.engine.job import read_job
@@ -140,7 +141,7 @@ def test_every_row_ends_in_one_line_of_the_reports(tmp_path):
     for name in names:
         (folder / name).unlink()
     (tmp_path / "numbers.csv").unlink()
-    assert engine.report(job.output_path, None, job.limits, job.output_format) == summary
+    assert engine.report(job.output_path, None, job.limits, job.output) == summary
     assert {name: (folder / name).read_bytes() for name in names} == before
     assert {oct(path.stat().st_mode & 0o777) for path in folder.iterdir() if path.suffix != ".db"} == {"0o600"}
 
@@ -150,7 +151,7 @@ def test_rejects_can_be_mended_and_fed_again(tmp_path):
     job = write_job(tmp_path, CHECKER, "TN,Note,batcher_code,batcher_reason,batcher_id\n12,x,TOO_SHORT,few,7\n")
     summary = start(job, way_to(account()))
     header = (Path(summary["folder"]) / "rejects.csv").read_text("utf-8").splitlines()[0]
-    assert header == "TN,Note,batcher_id,batcher_code,batcher_reason"
+    assert header == "TN,Note,batcher_code,batcher_reason"
 
 
 def test_a_finished_run_is_not_repeated_unless_that_is_wanted(tmp_path):
@@ -299,6 +300,25 @@ def test_a_changed_input_or_job_supersedes_the_unfinished_run(tmp_path, what):
     assert (job.output_path / "latest").resolve() == Path(summary["folder"])
 
 
+@pytest.mark.parametrize("why", ["rejects", "strict"])
+def test_an_input_that_is_refused_takes_nobodys_place(tmp_path, why):
+    """Too many rejects, or an odd file: the unfinished run stays as it was, and its own input goes on."""
+    simulated = account()
+    job = write_job(tmp_path, SMS, A)
+    with pytest.raises(Interrupted):
+        start(job, way_to(simulated), StopsAtStart())
+    if why == "strict":
+        other = write_job(tmp_path, SMS, "TN\n2.01200E+09\n2012000003\n")
+        other = replace(other, input=other.input.model_copy(update={"strict": True}))
+    else:
+        other = write_job(tmp_path, SMS, "TN\n" + "12\n" * 101 + "2012000003\n")
+    with pytest.raises(InputError, match="Nothing was sent"):
+        start(other, way_to(simulated))
+    [folder] = runs(job)
+    assert states(folder) == {"READY": 1}
+    assert start(write_job(tmp_path, SMS, A), way_to(simulated))["statuses"]["succeeded"] == 2
+
+
 def test_a_superseded_run_never_counts_as_done(tmp_path):
     """A is stopped, an input that cannot be read takes its place in vain, A goes on; B retires it, and A is new again."""
     simulated = account()
@@ -321,7 +341,7 @@ def test_a_superseded_run_never_counts_as_done(tmp_path):
 
 
 def test_a_carrier_out_of_reach_keeps_the_superseded_run_for_the_next_start(tmp_path):
-    """What was sent is settled before the new run starts, whenever that can be."""
+    """What was sent is settled before anything of the new run leaves, whenever that can be; its input is judged by then."""
     simulated = account(settle={"seconds": 1_000})
     job = write_job(tmp_path, SMS, A)
     start(job, way_to(simulated), wait_seconds=0.7)
@@ -330,12 +350,12 @@ def test_a_carrier_out_of_reach_keeps_the_superseded_run_for_the_next_start(tmp_
     refuses = way_to(simulated, faults=[Fault(kind="status", status=403, method="GET")])
     with pytest.raises(CarrierRefused, match="403"):
         start(changed, refuses)
-    assert runs(job) == [old]
+    assert [states(folder) for folder in runs(job)] == [{"ACCEPTED": 1}, {}]
     simulated.options = simulated.options.model_copy(update={"settle": "at once"})
     summary = start(changed, way_to(simulated))
     assert fates({"folder": old}) == [("succeeded", "")] * 2
     assert fates(summary) == [("succeeded", "")] * 2
-    assert simulated.executed()["executions"] == 2
+    assert len(runs(job)) == simulated.executed()["executions"] == 2
 
 
 def test_an_unfinished_run_stays_with_its_account_address_and_version(tmp_path):
@@ -607,11 +627,11 @@ def test_check_says_what_would_be_sent_and_sends_nothing(tmp_path):
     """Only rejects.csv is left; rows that would be sent count as pending."""
     simulated = account()
     job = write_job(tmp_path, SMS, "TN,Note\n2012000001,a\n12,b\n2012000001,c\n2012000002,d\n")
-    summary = engine.check(job, way_to(simulated))
+    summary = check(job, way_to(simulated))
     assert summary["statuses"]["pending"] == 2
     assert (summary["planned_orders"], summary["exit_code"], summary["run"]) == (1, 1, "check")
-    assert [reject[:3] for reject in summary["first_rejects"]] == [(2, "12", "TOO_SHORT")]
-    assert [path.name for path in job.output_path.rglob("*")] == ["check", "rejects.csv"]
+    assert {code: [row[:2] for row in rows] for code, rows in summary["examples"].items()} == {"TOO_SHORT": [(2, "12")]}
+    assert sorted(path.name for path in job.output_path.rglob("*")) == ["check", "lock", "rejects.csv"]
     assert [cells[:3] for cells in read(job.output_path / "check" / "rejects.csv")] == [["12", "b", "TOO_SHORT"]]
     assert simulated.executions == 0
     assert start(job, way_to(simulated))["statuses"]["succeeded"] == 2  # a check is no run

@@ -7,7 +7,7 @@ from batcher.engine.outcome import windows
 from batcher.engine.steps import restored
 from batcher.engine.words import Reporter
 from batcher.spool import InputFile
-from tests.engine.runs import FAILOVER, begun
+from tests.engine.runs import FAILOVER, SMS, begun
 
 
 def told(folder, ledger, rows):
@@ -96,3 +96,14 @@ def test_a_row_without_a_tn_is_named_by_its_key(tmp_path):
     assert codes == ["", "BAD_VALUE"]
     assert texts[1] == 'column "P": is empty, and the carrier needs it'
     assert warnings == []
+
+
+def test_what_nobody_sees_is_shown(tmp_path):
+    """A rejected cell stays as it was typed; its reason shows the characters that made it so."""
+    rows = "TN\n2012\u202e000001\n20120\x0000002\n2012000\n"
+    with begun(tmp_path, SMS, rows) as (folder, ledger):
+        codes, texts, _, _ = told(folder, ledger, 3)
+    assert codes == ["BAD_CHARACTER", "BAD_CHARACTER", "TOO_SHORT"]
+    assert texts[0].endswith('The cell reads "2012\\u202e000001".')
+    assert texts[1].endswith('The cell reads "20120\\u000000002".')
+    assert "reads" not in texts[2]

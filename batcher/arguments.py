@@ -1,0 +1,109 @@
+"""The words of the command line that several commands share, and the job that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batcher.errors import InputError
+
+if TYPE_CHECKING:
+    from batcher.engine.job import Job
+
+JOB_OR_FOLDER = click.argument("job", type=click.Path(path_type=Path))
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the object of summary.json.")
+LOG_FORMAT = click.option(
+    "--log-format",
+    type=click.Choice(["console", "json"]),
+    envvar="BATCHER_LOG_FORMAT",
+    default="console",
+    show_default=True,
+)
+VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Log more.")
+QUIET = click.option("-q", "--quiet", is_flag=True, help="Log warnings only.")
+
+
+STRICT = click.option("--strict", is_flag=True, help="Refuse what is only warned about otherwise, as [input] strict.")
+
+
+def job_options(command: Callable[..., int]) -> Callable[..., int]:
+    for option in (
+        click.argument("job", type=click.Path(path_type=Path), metavar="JOB"),
+        click.option("--operation", metavar="NAME", help="Without a job file: what to do; JOB is then the input."),
+        click.option(
+            "--set", "constants", multiple=True, metavar="KEY=VALUE", help="With --operation: a value for every row."
+        ),
+        click.option(
+            "--column", "columns", multiple=True, metavar="KEY=COLUMN", help="With --operation: a value from a column."
+        ),
+        click.option("--tn", metavar="COLUMN", help="Column of the TN, as [input] tn."),
+        click.option("--relax", multiple=True, metavar="NAME", help="extensions, vanity or labels, as [input] relax."),
+        STRICT,
+        click.option("--output", metavar="FOLDER", help="Where the runs go, as [output] path."),
+        click.option("--api", type=click.Choice(["v1", "v2"]), help="API version, as [carrier] api."),
+        LOG_FORMAT,
+        VERBOSE,
+        QUIET,
+        JSON,
+    )[::-1]:
+        command = option(command)
+    return command
+
+
+def load(job: Path, words: Mapping[str, Any]) -> Job:
+    from batcher.engine.job import job_from, read_job
+
+    if not words.get("operation"):
+        for word in ("constants", "columns", "tn", "api", "relax"):
+            if words.get(word):
+                raise InputError(
+                    f"--{'set' if word == 'constants' else word.rstrip('s')} goes with --operation; a job file says it itself."
+                )
+        loaded = read_job(job)
+        if words.get("output"):
+            loaded = replace(loaded, output_path=Path(words["output"]).resolve())
+        if words.get("strict"):
+            loaded = replace(loaded, input=loaded.input.model_copy(update={"strict": True}))
+        return loaded
+    constants = [_pair(word, "--set") for word in words["constants"]]
+    columns = [_pair(word, "--column") for word in words["columns"]]
+    given = ["operation", *(key for key, _ in constants + columns)]
+    if twice := {key for key in given if given.count(key) > 1}:
+        raise InputError(f"{min(twice)}: is given more than once (--operation, --set, --column); give it once.")
+    _refuse_secrets(words["operation"], dict(constants))
+    settings: dict[str, Any] = {**dict(constants), **{key: {"column": column} for key, column in columns}}
+    tables: dict[str, Any] = {
+        "input": {"path": str(job), "strict": words["strict"], "relax": words["relax"]}
+        | ({"tn": words["tn"]} if words["tn"] else {}),
+        "carrier": {"api": words["api"]} if words["api"] else {},
+        "output": {"path": words["output"] or f"out/{words['operation']}"},
+        "step": [{"operation": words["operation"], **settings}],
+    }
+    return job_from(tables, folder=Path.cwd())
+
+
+def _refuse_secrets(operation: str, settings: Mapping[str, Any]) -> None:
+    """What stands on a command line is seen by everybody on the machine."""
+    from batcher import operations as registry
+
+    for key in settings:
+        if operation in registry.names() and key in registry.get(operation).secret:
+            raise InputError(
+                f"--set {key}: a secret does not belong on a command line. Use --column {key}=COLUMN, or a job file."
+            )
+
+
+def _pair(word: str, option: str) -> tuple[str, Any]:
+    key, equals, value = word.partition("=")
+    if not (key and equals and value):
+        raise InputError(f'{option} "{word}": write {option} key=value.')
+    return key, {"true": True, "false": False}.get(value, value) if option == "--set" else value
+
+
+def output_of(job: Path) -> Path:
+    """Where the runs are: what a job file says, or the folder itself, of runs without one."""
+    return job.resolve() if job.is_dir() else load(job, {}).output_path

@@ -1,0 +1,58 @@
+"""Lines of a CSV file with more or fewer cells than its header: which are rows all the same, and why the others are none."""
+
+from __future__ import annotations
+
+import csv
+from contextlib import suppress
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from batcher.delimited import MAX_MALFORMED_TEXT
+from batcher.table import Batch
+from batcher.tn import REASON, is_not_data
+
+#: What may be no data, seen from afar: a comment, a total, a count.
+_NOT_DATA = r"(?i)^\s*(?:--|#|(?:grand )?(?:sub)?total|\(?[0-9,]+ (?:row|record|line))"
+
+
+def whole(batch: Batch, place: int, delimiter: str) -> Batch:
+    """Ragged rows whose TN stands where it belongs are rows: cells behind it are left out, or one too many.
+
+    A short row ends behind a whole TN, which another cell follows. In a long one the TN is the first cell, so that nothing
+    can have shifted it; nothing else of such a row is kept.
+    """
+    names = batch.frame.schema.names
+    found: dict[int, list[str]] = {}
+    for row in np.flatnonzero(batch.malformed).tolist():
+        line = batch.frame.column(0)[row].as_py()
+        with suppress(csv.Error):
+            cells = next(csv.reader([line], delimiter=delimiter), [])
+            if len(line) == MAX_MALFORMED_TEXT:
+                continue
+            if len(cells) < len(names) and place < len(cells) - 1:
+                found[row] = cells + [""] * (len(names) - len(cells))
+            elif len(cells) > len(names) > 1 and place == 0:
+                found[row] = cells[:1] + [""] * (len(names) - 1)
+    if not found:
+        return batch
+    malformed = batch.malformed.copy()
+    malformed[list(found)] = False
+    mask = pa.array(batch.malformed & ~malformed)
+    columns = [
+        pc.replace_with_mask(column, mask, pa.array([cells[number] for cells in found.values()], pa.string()))
+        for number, column in enumerate(batch.frame.columns)
+    ]
+    frame = pa.RecordBatch.from_arrays(columns, names)
+    return Batch(frame, malformed, frame)
+
+
+def why_ragged(lines: pa.Array) -> NDArray[np.uint8]:
+    """Why each of these lines is no row: it is none of the data, or ragged."""
+    reasons = np.full(len(lines), REASON["ROW_MALFORMED"], np.uint8)
+    for place in np.flatnonzero(pc.match_substring_regex(lines, _NOT_DATA)):
+        if is_not_data(lines[place].as_py()):
+            reasons[place] = REASON["NOT_DATA"]
+    return reasons

@@ -1,0 +1,88 @@
+"""What a careful colleague looks at before numbers are sent: what kinds there are, and what is odd about the file.
+
+It only informs. What refuses a run is said by `limits.max_rejected`, and by `strict`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from batcher.engine.folder import RunFolder
+from batcher.engine.job import Limits
+from batcher.numbering import of_npa
+from batcher.spool import BATCH_ROWS, read_fixed
+from batcher.tn import MASK, NORTH_AMERICA, TOLL_FREE, structure
+
+#: So many exchanges are named.
+_MOST_EXCHANGES = 5
+#: A file of fewer rows may well have one exchange, or many rejects.
+_MANY = 100
+#: A share of rejected rows is refused from so many rows on.
+_FEW_REJECTED = 100
+
+
+def numbers(folder: RunFolder, rows: int) -> dict[str, Any]:
+    """What kinds of numbers the rows of a run hold; rows without one are not counted.
+
+    `largest_exchanges`: the most frequent NPA-NXX as [digits, rows]; `unknown_npas`: rows by area code that no list knows.
+    """
+    exchanges, abroad = np.zeros(1_000_000, np.int64), 0
+    for start in range(0, rows, BATCH_ROWS):
+        tns = read_fixed(folder.tn, "<i8", start, min(BATCH_ROWS, rows - start))
+        is_near = (tns >= NORTH_AMERICA[0]) & (tns <= NORTH_AMERICA[-1])
+        exchanges += np.bincount(tns[is_near] // 10_000 - 1_000_000, minlength=1_000_000)
+        abroad += int(((tns > 0) & ~is_near).sum())
+    npas = {npa: count for npa, count in enumerate(exchanges.reshape(1000, 1000).sum(axis=1).tolist()) if count}
+    largest = np.argsort(exchanges, kind="stable")[::-1][:_MOST_EXCHANGES]
+    return {
+        #: libphonenumber's, by which area codes are known
+        "metadata": version("phonenumberslite"),
+        "numbers": int(exchanges.sum()) + abroad,
+        "toll_free": sum(count for npa, count in npas.items() if npa in TOLL_FREE),
+        "not_us": sum(count for npa, count in npas.items() if _warned(npa, "NOT_US")),
+        "not_plus_1": abroad,
+        "unknown_npas": {str(npa): count for npa, count in npas.items() if _warned(npa, "NPA_UNRECOGNIZED")},
+        "largest_exchanges": [[f"{place:06d}", int(exchanges[place])] for place in largest if exchanges[place]],
+    }
+
+
+def _warned(npa: int, code: str) -> bool:
+    """Whether numbers of an area code get this warning, as each cell of them does."""
+    _, warnings = structure(10_002_340_000 + npa * 10_000_000, numbering=of_npa)
+    return warnings & MASK[code] > 0
+
+
+def oddities(facts: Mapping[str, Any]) -> list[str]:
+    """What should make somebody look at the file before it is sent (TN_RULES section 3), as sentences."""
+    found, rows, seen = [], facts["rows"], facts["numbers"]
+    if scientific := facts["reasons"].get("SCI_NOTATION", 0):
+        found.append(
+            f"{scientific:,} cells are in scientific notation: a spreadsheet has rounded numbers. "
+            "Format the column as text and export it again."
+        )
+    if facts["sendable"] == 0:
+        found.append("No row is left to be sent.")
+    if rows >= _MANY and facts["rejected"] > 0.05 * rows:
+        share = 100 * facts["rejected"] / rows
+        found.append(f"{facts['rejected']:,} of {rows:,} rows are rejected ({share:.1f} %): is it the right column?")
+    if len(seen["largest_exchanges"]) == 1 and seen["numbers"] == seen["largest_exchanges"][0][1] >= _MANY:
+        found.append(
+            f"All {seen['numbers']:,} numbers begin with {seen['largest_exchanges'][0][0]}: is the file whole?"
+        )
+    return found
+
+
+def over_budget(facts: Mapping[str, Any], limits: Limits) -> str | None:
+    """Why so many rejected rows are too many for a run (`limits.max_rejected`); None when they are not."""
+    limit, rows = limits.max_rejected, facts["rows"]
+    allowed = limit if limit >= 1 or limit == 0 else max(limit * rows, _FEW_REJECTED)
+    if facts["rejected"] <= allowed:
+        return None
+    return (
+        f"{facts['rejected']:,} of {rows:,} rows are rejected, and limits.max_rejected allows {allowed:,.0f}. batcher check "
+        "shows them: mend the file, raise the limit, or give --no-budget."
+    )
