@@ -15,8 +15,9 @@ from batcher.codes import MASK
 
 #: Headings of a TN column, in small letters and digits only; in a cell they are a repeated header.
 HEADINGS = frozenset({
-    *("tn", "did", "phone", "phonenumber", "telephonenumber", "telephonenumbers", "fullnumber", "number"),
-    *("e164", "msisdn", "iristelephonenumberinventoryreport"),
+    *("tn", "tns", "did", "dids", "didnumber", "didnumbers", "phone", "phonenumber", "phonenumbers", "phoneno", "tel"),
+    *("telephone", "telephonenumber", "telephonenumbers", "fullnumber", "number", "numbers", "e164", "msisdn", "msisdns"),
+    *("iristelephonenumberinventoryreport",),
 })  # fmt: skip
 
 # U+202E is left out: it shows the digits in another order than they are stored.
@@ -50,6 +51,22 @@ _NOT_DIGITS = re.compile(r"[^0-9]+")
 
 # Seven digits would be a number of their own.
 _DROPPED_EXTENSION = re.compile(r"(?:ext(?:n|ension)?\.?|x|#)[ :=]*[0-9]{1,6}", re.IGNORECASE)
+#: What people write behind a number, and nobody dials.
+_NO_VANITY = {
+    "cell",
+    "phone",
+    "mobile",
+    "office",
+    "total",
+    "thru",
+    "through",
+    "home",
+    "work",
+    "main",
+    "desk",
+    "line",
+    "port",
+}
 _LABEL = "(?:tel|phone|ph|cell|mobile|office|usa|us)"
 _LABEL_BEFORE = re.compile(rf"(?:\({_LABEL}\)|{_LABEL}[ .:])[ .:]*(?=[+(0-9])", re.IGNORECASE)
 _LABEL_BEHIND = re.compile(rf"(?<=[0-9 ])\({_LABEL}\)\Z|(?<=[0-9]) +{_LABEL}\Z", re.IGNORECASE)
@@ -208,7 +225,8 @@ def _as_dialled(text: str) -> str:
     leading = int(digits.startswith("1"))
     is_complete = len(digits) + len(letters) == 10 + leading and len(digits) >= 3 + leading
     is_abroad = digits.startswith("0") or ("+" in parts[1] and not leading)
-    if is_abroad or not is_complete or len(letters) < 4 or len(set(letters)) == 1 or set(letters) <= set("OILSX"):
+    is_word = len(set(letters)) == 1 or set(letters) <= set("OILSX") or letters.lower() in _NO_VANITY
+    if is_abroad or not is_complete or len(letters) < 4 or is_word:
         return ""
     return parts[1] + letters.translate(_KEYPAD)
 

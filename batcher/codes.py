@@ -40,7 +40,7 @@ REASONS = (
         "No North American area code is like this (strict: none in service): for another country add + and its code.",
     ),
     Reason("NANP_BAD_NXX", "Digits 4 to 6 cannot be an exchange: they start with 2 to 9 and are no N11 like 411."),
-    Reason("NOT_IN_V1", 'API v1 knows North American numbers only: use api = "v2" for this one.'),
+    Reason("NOT_IN_V1", "Ten digits (API v1) are for North American numbers only: this one needs E.164 (API v2)."),
 )
 #: Index into REASONS by code.
 REASON = {reason.code: index for index, reason in enumerate(REASONS)}
@@ -55,8 +55,8 @@ WARNINGS = (
     Reason("SPECIAL_NXX", "Exchange 950, 958, 959 or 976: carrier access, test lines or pay-per-call."),
     Reason("FICTIONAL_555", "Exchange 555: directory assistance or fiction, rarely a customer's number."),
     Reason("INTL_UNVERIFIED", "The length is right, but no number of that country is known to look like this."),
-    Reason("EXTENSION", "An extension was dropped, as the job allows: check that the whole line is meant."),
-    Reason("LETTERS", "A label was dropped, or letters were read as keys, as the job allows: check the number."),
+    Reason("EXTENSION", "An extension was dropped, as you allow: check that the whole line is meant."),
+    Reason("LETTERS", "A label was dropped, or letters were read as keys, as you allow: check the number."),
     Reason("NPA_UNRECOGNIZED", "No such area code is known to be in service: check the number."),
     Reason("NOT_US", "The area code is Canada's or another country's that shares +1, not a US one."),
 )

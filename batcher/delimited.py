@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 #: How much of a malformed line is kept, in characters.
 MAX_MALFORMED_TEXT = 1_000
 _BLOCK_BYTES = 1024 * 1024
+_MOST_SKIPPED = 500_000
 
 #: number of a malformed row, from 1, and its line
 _Skipped = deque[tuple[int, str]]
@@ -40,7 +41,8 @@ def read_text(
 
     def skip(row: pacsv.InvalidRow) -> str:
         skipped.append((row.number, row.text[:MAX_MALFORMED_TEXT]))
-        return "skip"
+        # They wait for the next good row: a file without one would fill the memory.
+        return "skip" if len(skipped) < _MOST_SKIPPED else "error"
 
     source = _WholeLineEnds(rows)
     if source.is_blank():
@@ -78,6 +80,8 @@ class _WholeLineEnds:
             if not block:
                 return True
             self._held = block.lstrip(b"\r\n")
+        # A byte order mark here is a character of the first cell: pyarrow would drop it from the start.
+        self._held = b"\n" + self._held
         return False
 
     def read(self, size: int) -> bytes:

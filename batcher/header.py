@@ -9,26 +9,28 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice, takewhile
 
 from batcher import tn
+from batcher.cell import HEADINGS
 from batcher.errors import InputError
+from batcher.numbering import abroad
 from batcher.scan import BOM, MAX_LINE_BYTES, QUOTED, Refuse
 
 #: Headers of a column of TNs, in lower case without spaces and punctuation.
-TN_HEADER = re.compile(
-    r"tn|did|phone|phonenumbers?|telephone|telephonenumbers?|fullnumber|number|e164|msisdn"
-    r"|iristelephonenumberinventoryreport"
-)
+TN_HEADER = re.compile("|".join(sorted(HEADINGS)))
 
 #: So many lines may stand above a header.
 _MOST_TITLES = 10
-#: The first record: quoted cells may hold line ends.
-_RECORD = re.compile(rb'(?:%s|[^"\r\n])++' % QUOTED)
+#: A cell, whichever mark it is that ends it: a quote is one only where the cell begins, and then it may hold line ends.
+_CELL = rb'(?:%s|[^",;\t|\r\n][^,;\t|\r\n]*+|)' % QUOTED
+_RECORD = re.compile(rb"%s(?:[,;\t|]%s)*+" % (_CELL, _CELL))
+_QUOTED_CELL = re.compile(rf"(^|[,;\t|]){QUOTED.decode()}")
 #: What separates the columns where there is only one: a list of numbers in a line is one cell.
 NOTHING = "\x1f"
+_LABELLED = tn.Rules(relax=frozenset({"labels"}))
 _NUMBERS = {0, *(tn.REASON[code] for code in ("TN_RANGE", "MULTIPLE_TNS", "EXTENSION"))}
 _SEPARATOR = re.compile(rb"sep=([,;\t|])(?=[\r\n]|$)", re.IGNORECASE)
 
@@ -54,45 +56,42 @@ class _Line:
     delimiter: str
     cells: tuple[str, ...]
 
-    def is_title(self) -> bool:
-        """One cell alone, whatever blank ones a spreadsheet put behind it."""
-        return sum(map(bool, map(str.strip, self.cells))) == 1
+    @property
+    def filled(self) -> int:
+        """Cells that are not blank; a spreadsheet may have put any number of blank ones behind them."""
+        return sum(map(bool, map(str.strip, self.cells)))
+
+    def holds_number(self) -> bool:
+        """Whether one of its cells is a telephone number, or several, or one with something behind it: no name is."""
+        return any(map(_is_tn, self.cells))
 
 
 def read_header(head: bytes, *, is_whole: bool, wanted: Collection[str], refuse: Refuse) -> Header:
     """Find the header in the start of a file in UTF-8, a line of the longest length included.
 
-    It is the first line that is not blank, unless a line of titles stands there and a line below it names telephone
-    numbers or a column of `wanted`. A first line that holds a telephone number is a row.
+    It is the first line that is not blank, unless lines of titles stand there, and a line below them, longer than any of
+    them, names telephone numbers or a column of `wanted`. A first line that holds a telephone number is a row.
     """
-    names = _is_named(wanted)
-    first: _Line | None = None
-    titles: list[str] = []
-    for line in _lines(head, is_whole=is_whole, refuse=refuse):
-        first = first or line
-        # A column alone may have the same words as a title; then more columns below are the header.
-        if any(map(names, line.cells)) and not (line is first and _is_below(head, line, names, is_whole, refuse)):
-            return _header(head, line, titles)
-        titles.append(" ".join(filter(None, map(str.strip, line.cells))))
-        if not line.is_title() or len(titles) > _MOST_TITLES:
-            break
-    if first is None:
+    is_name = _is_named(wanted)
+    lines = list(islice(_lines(head, is_whole=is_whole, refuse=refuse), _MOST_TITLES + 1))
+    if not lines:
         raise refuse("PARSE_ERROR", "the first line cannot be read", "Check what wrote the file", offset=0)
-    if any(_is_tn(cell) for cell in first.cells):
-        return _headless(first)
-    return _header(head, first, [])
+    if lines[0].holds_number():
+        return _headless(lines[0])
+    # A number is no title: what stands below one is none of the header.
+    above = list(takewhile(lambda line: not line.holds_number(), lines))
+    for place, line in enumerate(above):
+        # A title alone may have the same words as a column; then the longer line below is the header.
+        if any(map(is_name, line.cells)) and all(title.filled < line.filled for title in above[:place]):
+            if not place and line.filled == 1 and any(map(is_name, _next_longer(above))):
+                continue
+            return _header(head, line, [" ".join(filter(None, map(str.strip, title.cells))) for title in above[:place]])
+    return _header(head, lines[0], [])
 
 
-def _is_below(head: bytes, first: _Line, names: Callable[[str], bool], is_whole: bool, refuse: Refuse) -> bool:
-    """Whether the first line is a title: a cell alone, and the header with several columns follows."""
-    if not first.is_title():
-        return False
-    rest = _lines(head, is_whole=is_whole, refuse=refuse)
-    next(rest)
-    for _, line in zip(range(_MOST_TITLES), rest, strict=False):
-        if not line.is_title():
-            return any(map(names, line.cells))
-    return False
+def _next_longer(lines: Sequence[_Line]) -> Sequence[str]:
+    """Cells of the first line below the first that has more than one; none where there is no such line."""
+    return next((line.cells for line in lines[1:] if line.filled > 1), ())
 
 
 def _header(head: bytes, line: _Line, titles: list[str]) -> Header:
@@ -104,14 +103,15 @@ def _header(head: bytes, line: _Line, titles: list[str]) -> Header:
 def _headless(line: _Line) -> Header:
     columns = [f"column {place}" for place in range(1, len(line.cells) + 1)]
     numbers = [place for place, cell in enumerate(line.cells) if _is_tn(cell)]
-    if len(numbers) == 1:
+    # Another cell that is empty, or has digits, may be the number that is meant.
+    others = [cell for cell in line.cells if not _is_tn(cell)]
+    if len(numbers) == 1 and all(cell.strip() and not any(map(str.isdigit, cell)) for cell in others):
         columns[numbers[0]] = "TN"
     return Header(line.delimiter, tuple(columns), line.start, is_missing=True)
 
 
 def _is_tn(cell: str) -> bool:
-    """Whether a cell holds a telephone number, or several, or one with something behind it: no name does."""
-    return tn.parse(cell).reason in _NUMBERS
+    return tn.parse(cell, _LABELLED, international=abroad).reason in _NUMBERS
 
 
 def _is_named(wanted: Collection[str]) -> Callable[[str], bool]:
@@ -149,8 +149,8 @@ def _lines(head: bytes, *, is_whole: bool, refuse: Refuse) -> Iterator[_Line]:
 
 
 def _checked(head: bytes, start: int, end: int, *, is_whole: bool, refuse: Refuse) -> str:
-    if head[end : end + 1] == b'"':
-        raise refuse("PARSE_ERROR", "a quote in the header is not closed", "Close it", offset=start)
+    if head[end : end + 1] not in {b"", b"\r", b"\n"}:
+        raise refuse("PARSE_ERROR", "a quote in the header is not closed where its cell ends", "Close it", offset=start)
     if end - start > MAX_LINE_BYTES or (end == len(head) and not is_whole):
         raise refuse("PARSE_ERROR", "the header is over 64 KiB long", "Check what wrote the file", offset=start)
     if b"\0" in head[start:end]:
@@ -160,7 +160,7 @@ def _checked(head: bytes, start: int, end: int, *, is_whole: bool, refuse: Refus
 
 def _sniff(line: str, offset: int, refuse: Refuse) -> str:
     """The one of `,` `;` tab `|` that stands most often in a line outside of quotes; NOTHING where none does."""
-    bare = re.sub(QUOTED.decode(), "", line)
+    bare = _QUOTED_CELL.sub(r"\1", line)
     counts = {mark: bare.count(mark) for mark in ",;\t|"}
     best = [mark for mark, count in counts.items() if count == max(counts.values())]
     if not counts[best[0]]:

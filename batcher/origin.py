@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import stat
 import sys
 import tempfile
@@ -24,6 +25,10 @@ _BLOCK_BYTES = 1024 * 1024
 _CODECS = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
 #: What a compressed file may unpack to: so many bytes, or this multiple of its size if that is more.
 _UNPACKED_BYTES, _MAX_RATIO = 64 * 1024 * 1024, 200
+
+_ADDRESS = re.compile(r"[a-z0-9]+:/", re.IGNORECASE)
+#: Folders whose files are the kernel's, whatever they say of themselves.
+_KERNEL = {"proc", "sys", "dev"}
 
 Encoding = Literal["utf-8", "utf-16-le", "utf-16-be", "cp1252"]
 
@@ -143,6 +148,8 @@ def open_origin(path: Path, spool: Path) -> Origin:
     """
     if path == STDIN:
         return Origin(path, _from_stdin(spool))
+    if _ADDRESS.match(str(path)):
+        raise InputError(f"{path}: addresses are not read. Download the file, and give its path.")
     try:
         real = path.resolve(strict=True)
         handle = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -153,7 +160,7 @@ def open_origin(path: Path, spool: Path) -> Origin:
     except (OSError, RuntimeError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be opened: {why}. Check the path of the input.") from error
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    if not stat.S_ISREG(os.fstat(handle).st_mode) or real.parts[1] in _KERNEL:
         os.close(handle)
         raise InputError(f"{path}: is not a regular file. Give a CSV or Parquet file.")
     return Origin(real, os.fdopen(handle, "rb"))

@@ -35,18 +35,21 @@ def read_names(file: BinaryIO, size: int, refuse: Refuse) -> list[str]:
     for column in parquet.schema_arrow:
         held = _held(column)
         if pa.types.is_nested(held) or pa.types.is_binary(held) or pa.types.is_large_binary(held):
-            raise refuse("COLUMN_TYPE", f'column "{column.name}" holds {held}', "Store it as text")
+            raise refuse("COLUMN_TYPE", f'column "{column.name}" holds {held}', "Store it as text, or leave it out")
     return list(parquet.schema_arrow.names)
 
 
 def schema_of(file: BinaryIO) -> pa.Schema:
     """Its columns in their own types, without what others noted about them."""
-    return _open(file).schema_arrow.remove_metadata()
+    schema = _open(file).schema_arrow.remove_metadata()
+    return pa.schema([item.with_type(pa.string()) if pa.types.is_string_view(item.type) else item for item in schema])
 
 
 def read_rows(file: BinaryIO, batch_rows: int) -> Iterator[pa.RecordBatch]:
     """All rows in order, every column of its own type."""
-    yield from _open(file).iter_batches(batch_rows, use_threads=False)
+    for batch in _open(file).iter_batches(batch_rows, use_threads=False):
+        # Views cannot be taken from or written.
+        yield batch.cast(schema_of(file)) if any(map(pa.types.is_string_view, batch.schema.types)) else batch
 
 
 def as_text(batch: pa.RecordBatch) -> pa.RecordBatch:

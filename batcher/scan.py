@@ -48,23 +48,23 @@ def whole_characters(text: bytes, offset: int, *, was_utf8: bool = False) -> int
 
 
 class Scan:
-    """Takes the bytes of a file's rows block by block, from the offset `start` on, and keeps only what the next needs.
+    """Takes the bytes of a file's rows block by block, behind the bytes `before`, and keeps only what the next block needs.
 
     Raises what `refuse` makes, and NotUtf8.
     """
 
-    def __init__(self, delimiter: str, refuse: Refuse, start: int = 0) -> None:
+    def __init__(self, delimiter: str, refuse: Refuse, before: bytes = b"") -> None:
         mark = re.escape(delimiter.encode())
         self._refuse = refuse
         #: as many whole cells, each with the mark that ends it, as there are; a quote inside a bare cell is text
         self._cells = re.compile(rb'(?:(?:%s|[^"%s\r\n][^%s\r\n]*+|)[%s\r\n])*+' % (QUOTED, mark, mark, mark))
         self._ends = delimiter.encode() + b"\r\n"
         #: offset of the next block
-        self._at = start
+        self._at = len(before)
         #: offset where the open line starts
-        self._line = start
+        self._line = len(before)
         #: characters were seen that stand in no other encoding
-        self._is_utf8 = False
+        self._is_utf8 = not before.isascii()
         #: start of a character whose rest is in the next block
         self._character = b""
         #: start of a cell whose end is in the next block; of a bare one, any byte
@@ -117,7 +117,7 @@ class Scan:
         if goes_on or is_last or len(self._cell) > MAX_CELL_BYTES:
             raise self._refuse(
                 "PARSE_ERROR",
-                "a cell opens with a quote that is not closed where the cell ends",
+                "a cell opens with a quote that is not closed where the cell ends (or after 1 MiB)",
                 "Close it, and double each quote inside a quoted cell",
                 offset=end - len(self._cell),
             )

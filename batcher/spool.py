@@ -239,18 +239,16 @@ class Table(_Writing):
 
 #: What a spreadsheet runs or hides, also behind blanks and quotes (OWASP, CSV injection), full-width forms included.
 _FORMULA = r"^[\s\"']*[=+\-@|%\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"
-_E164 = r"^\+[1-9][0-9]{6,14}$"
+_GUARDED = r"^(?:'|=\"[^\"]*\"$)"
+#: Telephone numbers, and what a spreadsheet would shorten or round.
+_DIGITS = r"^(?:\+[1-9][0-9]{6,14}|[0-9]{10,}|0[0-9]+)$"
 
 
 def _excel_safe(column: pa.Array) -> pa.Array:
-    """TNs as `="+1…"`, and an apostrophe before what would be a formula; the tool itself reads both."""
+    """TNs and long numbers as `="+1…"`, an apostrophe before what would be a formula; the tool itself reads both."""
     is_formula = pc.match_substring_regex(column, _FORMULA)
-    if not pc.any(is_formula).as_py():
-        return column
-    is_tn = pc.match_substring_regex(column, _E164)
-    guarded = pc.if_else(
-        is_tn,
-        pc.binary_join_element_wise('="', column, '"', ""),
-        pc.binary_join_element_wise("'", column, ""),
-    )
-    return pc.if_else(is_formula, guarded, column)
+    are_digits = pc.match_substring_regex(column, _DIGITS)
+    # What is guarded already stays as it is.
+    is_formula = pc.and_not(is_formula, pc.match_substring_regex(column, _GUARDED))
+    guarded = pc.if_else(is_formula, pc.binary_join_element_wise("'", column, ""), column)
+    return pc.if_else(are_digits, pc.binary_join_element_wise('="', column, '"', ""), guarded)

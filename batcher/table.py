@@ -46,6 +46,11 @@ _REFUSED = (
     (b"PK\x03\x04", "a zip archive"),
     (b"PARE", "an encrypted Parquet file"),
     (b"ARROW1", "an Arrow file"),
+    (b"ORC", "an ORC file"),
+    (b"BZh", "compressed with bzip2"),
+    (b"\xfd7zXZ", "compressed with xz"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"%PDF", "a PDF"),
 )
 _MARKUP = (b"<html", b"<!doctype", b"<?xml")
 #: (byte order mark, encoding)
@@ -111,7 +116,7 @@ def find_tn_column(columns: Sequence[str], named: str | None, where: str = "") -
     if len(found) == 1:
         return found[0]
     front = f"{where}: " if where else ""
-    remedy = 'Name it: [input] tn = "…" in the job file, or --tn.'
+    remedy = 'Name it: [input] tn = "…" in the job file, or --tn; above numbers without a header, write a line "TN".'
     if found:
         raise InputError(f"{front}each of {_listed(found)} may hold the TNs (AMBIGUOUS_TN_COLUMN). {remedy}")
     if named is None:
@@ -231,6 +236,11 @@ def _in_order(batch: Batch, columns: Sequence[str]) -> Batch:
     return Batch(frame, batch.malformed, batch.typed.select(columns))
 
 
+def _is_text(start: bytes) -> bool:
+    """Whether a name goes on behind what would be a file's magic: `PARENT_ID` is no encrypted Parquet."""
+    return bool(start) and all(byte >= 0x20 or byte in b"\t\r\n" for byte in start) and start.isascii()
+
+
 class _Part:
     """One file of an input."""
 
@@ -260,7 +270,7 @@ class _Part:
             return Header("", tuple(names), 0)
         if self.kind == "excel":
             self._origin = workbook.as_csv(self._origin, spool, self._refusal)
-            self.kind = "csv"
+            self.kind, head = "csv", self._origin.unpacked().read(_HEAD_BYTES + 1)
         for mark, encoding in _MARKS:
             if head.startswith(mark):
                 self._origin.encoding = encoding
@@ -319,8 +329,7 @@ class _Part:
                 digest.update(block)
         else:
             stream = self._origin.text(digest.update)
-            stream.read(self.header.start)
-            scan = Scan(self.header.delimiter, self._refusal, self.header.start)
+            scan = Scan(self.header.delimiter, self._refusal, stream.read(self.header.start))
             while block := stream.read(_BLOCK_BYTES):
                 scan.feed(block)
             scan.finish()
@@ -343,9 +352,19 @@ class _Part:
         stream = self._origin.text()
         stream.read(self.header.start)
         for frame, malformed in delimited.read_text(stream, self.header.delimiter, self.columns):
+            self._check_no_other_header(frame)
             for start in range(0, frame.num_rows, BATCH_ROWS):
                 rows = frame.slice(start, BATCH_ROWS)
                 yield Batch(rows, malformed[start : start + BATCH_ROWS], rows)
+
+    def _check_no_other_header(self, frame: pa.RecordBatch) -> None:
+        """A second header is no data; one that names the columns in another order makes what follows it something else."""
+        again = pc.is_in(frame.column(0), pa.array(self.columns[1:], pa.string()))
+        for row in np.flatnonzero(again.to_numpy(zero_copy_only=False)).tolist():
+            cells = [column[row].as_py() for column in frame.columns]
+            if sorted(cells) == sorted(self.columns):
+                what = f"a second header names the columns in another order ({_listed(cells)})"
+                raise self._refusal("PARSE_ERROR", what, "Files that were put together have to have the same columns")
 
     def _kind(self, head: bytes) -> str:
         text = head.removeprefix(BOM).lstrip()
@@ -356,11 +375,11 @@ class _Part:
         if workbook.is_one(self._origin.file):
             return "excel"
         for magic, what in _REFUSED:
-            if head.startswith(magic):
+            if head.startswith(magic) and not _is_text(head[len(magic) : len(magic) + 4]):
                 raise self._refusal("BAD_CONTAINER", f"it is {what}", _EXPORT)
         if text[:20].lower().startswith(_MARKUP):
-            raise self._refusal("BAD_CONTAINER", "it is a web page, not a table", "Download the table itself")
-        if not head.startswith(b"PAR1"):
+            raise self._refusal("BAD_CONTAINER", "it is a web page or XML, not a table", "Download the table itself")
+        if not head.startswith(b"PAR1") or _is_text(head[4:8]):
             return "csv"
         if self._origin.codec:
             raise self._refusal("BAD_CONTAINER", f"it is a Parquet file in {self._origin.codec}", "Unpack it first")

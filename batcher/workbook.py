@@ -9,6 +9,7 @@ import csv
 import datetime as dt
 import io
 import os
+import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,13 @@ from batcher.scan import Refuse
 #: A workbook is read whole: at most so many bytes, packed and unpacked.
 MAX_BYTES, MAX_UNPACKED_BYTES = 64 * 1024 * 1024, 1024 * 1024 * 1024
 
+#: A sheet is a rectangle up to its last cell.
+MAX_CELLS = 20_000_000
+_SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
+_ERROR = re.compile(rb'<c [^>]*t="e"')
+_FORMULA = re.compile(rb"<f[^>]*(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>")
+_ROW = re.compile(rb'<c r="[A-Z]{1,3}([0-9]{1,7})"')
+_COLUMN = re.compile(rb'(?<=<c r=")[A-Z]{1,3}')
 _OLD = b"\xd0\xcf\x11\xe0"
 _ZIP = b"PK\x03\x04"
 
@@ -49,11 +57,12 @@ def as_csv(origin: Origin, spool: Path, refuse: Refuse) -> Origin:
         raise refuse("BAD_CONTAINER", "it is an Excel workbook", remedy) from error
     if origin.size > MAX_BYTES or _unpacked(origin.file) > MAX_UNPACKED_BYTES:
         raise refuse("BAD_CONTAINER", "it is too large for a workbook", "Save the sheet as CSV (UTF-8)")
+    _check_cells(origin.file, refuse)
     origin.file.seek(0)
     try:
         book = calamine.CalamineWorkbook.from_filelike(origin.file)
         sheets = {name: _rows(book.get_sheet_by_name(name).to_python()) for name in book.sheet_names}
-    except (calamine.CalamineError, OSError, ValueError) as error:
+    except (calamine.CalamineError, OSError, ValueError, OverflowError) as error:
         raise refuse("BAD_CONTAINER", f"it is a damaged workbook ({error})", "Save it anew") from error
     filled = {name: rows for name, rows in sheets.items() if rows}
     if not filled:
@@ -71,6 +80,39 @@ def _unpacked(file: BinaryIO) -> int:
             return sum(entry.file_size for entry in archive.infolist())
     except zipfile.BadZipFile:
         return 0  # an old one is not packed
+
+
+def _check_cells(file: BinaryIO, refuse: Refuse) -> None:
+    """Refuse cells that would read as empty (errors, formulas without a value), and one far away that fills the memory."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for name in archive.namelist():
+                if _SHEET.fullmatch(name):
+                    _check_sheet(archive.read(name), refuse)
+    except zipfile.BadZipFile:
+        return  # an old one
+
+
+def _check_sheet(xml: bytes, refuse: Refuse) -> None:
+    if _ERROR.search(xml):
+        raise refuse("BAD_CONTAINER", "a cell holds an error such as #N/A", "Mend it, and save the workbook again")
+    if _FORMULA.search(xml):
+        remedy = "Open the workbook in a spreadsheet and save it again"
+        raise refuse("BAD_CONTAINER", "a cell holds a formula without its value", remedy)
+    height = max((int(found[1]) for found in _ROW.finditer(xml)), default=0)
+    width = max(map(_number, set(_COLUMN.findall(xml))), default=0)
+    if height * width > MAX_CELLS:
+        raise refuse(
+            "BAD_CONTAINER", "a cell stands far away from the others", "Delete it, and save the workbook again"
+        )
+
+
+def _number(letters: bytes) -> int:
+    """Number of a column, "A" being the first and "AA" the 27th."""
+    number = 0
+    for letter in letters:
+        number = 26 * number + letter - 64
+    return number
 
 
 def _rows(cells: Sequence[Sequence[Any]]) -> list[list[str]]:
@@ -94,7 +136,8 @@ def _written(rows: Sequence[Sequence[str]], spool: Path) -> BinaryIO:
     try:
         kept = unnamed(spool)
         text = io.TextIOWrapper(kept, "utf-8", newline="", write_through=True)
-        csv.writer(text, lineterminator="\n").writerows(rows)
+        # Quoted, nothing that stands in a cell is taken for what separates the columns.
+        csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
         text.detach()
     except OSError as error:
         raise InputError(f"{spool}: the rows of a workbook cannot be kept here ({error.strerror}).") from error

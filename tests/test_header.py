@@ -43,6 +43,49 @@ REPORT = "Iris Telephone Number Inventory Report"
             [["2015550123", "X", "NJ"]],
             id="a spreadsheet's titles, a blank line",
         ),
+        pytest.param(
+            "Customer list,,\n,,\nPhone Number,Name,X\n9195550123,x,1\n",
+            ("Phone Number", "Name", "X"),
+            [["9195550123", "x", "1"]],
+            id="a blank row of commas",
+        ),
+        pytest.param(
+            "Report for Acme, Inc.\nAccount,9900012\nName,Phone,City\nx,9195550123,y\n",
+            ("Name", "Phone", "City"),
+            [["x", "9195550123", "y"]],
+            id="titles with commas",
+        ),
+        pytest.param(
+            "2015551234\n2015551235\nTN\n2015551236\n",
+            ("TN",),
+            [["2015551234"], ["2015551235"], ["TN"], ["2015551236"]],
+            id="numbers are no titles",
+        ),
+        pytest.param(
+            "TN,,\n2015551234,Phone,8042105760\n",
+            ("TN", "column 2", "column 3"),
+            [["2015551234", "Phone", "8042105760"]],
+            id="a row with a name in it",
+        ),
+        pytest.param(
+            'TN,Disk 3"\n2015551234,x\n2015551235,4"\n',
+            ("TN", 'Disk 3"'),
+            [["2015551234", "x"], ["2015551235", '4"']],
+            id="an inch",
+        ),
+        pytest.param(
+            "TN\n\ufeff2015551234\n2015551235\n",
+            ("TN",),
+            [["\ufeff2015551234"], ["2015551235"]],
+            id="a mark before the first row",
+        ),
+        pytest.param("PARENT_ID,TN\n1,2015551234\n", ("PARENT_ID", "TN"), [["1", "2015551234"]], id="no Parquet"),
+        pytest.param(
+            "Tel: 919-555-0123\n919-555-0124\n", ("TN",), [["Tel: 919-555-0123"], ["919-555-0124"]], id="a label"
+        ),
+        pytest.param(
+            "Kunde,Art,Ort\nAcme,phone,X\n", ("Kunde", "Art", "Ort"), [["Acme", "phone", "X"]], id="a row is no header"
+        ),
         pytest.param("Customers\nTN;Name\n1;x\n", ("TN", "Name"), [["1", "x"]], id="any title"),
         pytest.param("2015550123\n2015550124\n", ("TN",), [["2015550123"], ["2015550124"]], id="no header"),
         pytest.param(
@@ -80,6 +123,25 @@ def test_two_numbers_in_a_first_line_name_nothing(tmp_path):
     with pytest.raises(InputError, match=r"NO_TN_COLUMN.*\"column 1\", \"column 2\""):
         find_tn_column(columns, None)
     assert find_tn_column(columns, "Column 2") == "column 2"
+
+
+@pytest.mark.parametrize(
+    "first", ["+441224003018,2015559999", "201555123,2015559999", ",2015559999", "2015551234,2015559999"]
+)
+def test_which_number_of_a_first_line_is_meant_is_never_guessed(tmp_path, first):
+    """The other cell may be the TN, damaged or of another country."""
+    columns, rows = opened(tmp_path, f"{first}\n2015551234,8042105760\n")
+    assert columns == ("column 1", "column 2")
+    assert len(rows) == 2
+    with pytest.raises(InputError, match="NO_TN_COLUMN"):
+        find_tn_column(columns, None)
+
+
+def test_a_second_header_in_another_order_is_refused(tmp_path):
+    """What stands below it would be something else than its column says."""
+    with pytest.raises(InputError, match=r"a second header names the columns in another order .*PARSE_ERROR"):
+        opened(tmp_path, "Dest,TN\n8042105760,2015551234\nTN,Dest\n2015551235,8042105761\n")
+    assert len(opened(tmp_path, "Dest,TN\na,2015551234\nDest,TN\nb,2015551235\n")[1]) == 3
 
 
 def test_what_was_left_out_or_named_is_logged(tmp_path, capsys):

@@ -104,6 +104,12 @@ def test_a_guessed_encoding_is_a_warning(tmp_path):
             "TN,Zoë\n1,N".encode() + b"\xfa\n", "line 2: the byte 0xfa is not UTF-8 (BAD_ENCODING)", id="damaged"
         ),
         pytest.param(b"\xef\xbb\xbfTN,x\n1,\xfa\n", "line 2: the byte 0xfa is not UTF-8", id="UTF-8 by its mark"),
+        pytest.param(
+            "TN,Zoë\n".encode() + b"1,x\n" * 200_000 + b"1,\xfa\n", "0xfa is not UTF-8 (BAD_ENCODING)", id="late"
+        ),
+        pytest.param(
+            b"\xef\xbb\xbf2015550123\n" + b"2015550123\n" * 90_000 + b"caf\xe9\n", "0xe9 is not UTF-8", id="no header"
+        ),
         pytest.param(b"TN,x\n1,\x81\xfa\n", "not all cp1252", id="no character of Windows'"),
         pytest.param(codecs.BOM_UTF16_LE + b"T\0N\0\n\0\0\xd8\n\0", "not all utf-16-le", id="half a pair"),
         pytest.param("TN\n1\n".encode("utf-32"), "UTF-32 text (BAD_ENCODING)", id="UTF-32"),
@@ -111,7 +117,7 @@ def test_a_guessed_encoding_is_a_warning(tmp_path):
         pytest.param(gzip.compress(TEXT.encode()) + b"rest", "it cannot be unpacked (gzip", id="something behind"),
         pytest.param(zstd(TEXT.encode())[:-4], "it cannot be unpacked (zstd", id="zstd cut short"),
         pytest.param(gzip.compress(b""), "it is empty (EMPTY_FILE)", id="nothing in gzip"),
-        pytest.param(gzip.compress(b"PAR1" + b"x" * 99), "a Parquet file in gzip", id="Parquet in gzip"),
+        pytest.param(gzip.compress(b"PAR1\x15\x04" + b"x" * 99), "a Parquet file in gzip", id="Parquet in gzip"),
     ],
 )
 def test_what_cannot_be_trusted_is_refused(tmp_path, content, said):

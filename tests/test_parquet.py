@@ -71,7 +71,7 @@ def test_other_types_are_refused_with_column_and_type(tmp_path, type_, code):
     with pytest.raises(InputError) as refused, open_source(path) as source:
         source.check_types("tn", ())
     assert f'{path}: column "tn" holds ' in str(refused.value)
-    assert f"({code}). Store it as text." in str(refused.value)
+    assert f"({code}). Store it as text" in str(refused.value)
 
 
 def test_columns_that_hold_no_number_are_carried_along(tmp_path):

@@ -29,13 +29,13 @@ def written(folder: Path, content: bytes) -> Path:
         pytest.param(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "damaged workbook", id="no xls"),
         pytest.param(b"\x1f\x8b\x08\x00", "cannot be unpacked (gzip", id="no gzip"),
         pytest.param(b"\x28\xb5\x2f\xfd\x04\x00", "cannot be unpacked (zstd", id="no zstd"),
-        pytest.param(b"\n <HTML><body>Please log in", "web page, not a table (BAD_CONTAINER)", id="html"),
-        pytest.param(b"<!DOCTYPE html>\n", "web page, not a table (BAD_CONTAINER)", id="doctype"),
+        pytest.param(b"\n <HTML><body>Please log in", "web page or XML, not a table (BAD_CONTAINER)", id="html"),
+        pytest.param(b"<!DOCTYPE html>\n", "web page or XML, not a table (BAD_CONTAINER)", id="doctype"),
         pytest.param("TN\n2015550123\n".encode("utf-16-le"), "line 1: the header holds NUL", id="UTF-16 without BOM"),
         pytest.param(b"TN,Name,TN\n1,2,3\n", 'names "TN" more than once', id="column twice"),
         pytest.param(b",".join(b"c%d" % n for n in range(1001)) + b"\n", "it has 1,001 columns", id="1,001 columns"),
         pytest.param(b"," * 1_000_000, "the header is over 64 KiB long (PARSE_ERROR)", id="a million empty names"),
-        pytest.param(b"PAR1 and no more", "damaged or truncated Parquet file", id="no Parquet"),
+        pytest.param(b"PAR1\x15\x04 and no more", "damaged or truncated Parquet file", id="no Parquet"),
     ],
 )
 def test_a_file_of_another_kind_is_refused_with_its_name_a_code_and_a_remedy(tmp_path, content, said):

@@ -45,6 +45,16 @@ def test_cells_are_written_with_all_their_digits(tmp_path):
     ]
 
 
+def test_characters_of_every_kind(tmp_path):
+    """A workbook knows its encoding: nothing is guessed."""
+    with open_source(
+        saved(tmp_path, {"A": [["TN", "Name"], ["\u202a919\u00a0555 0123\u202c", "Zoë “日本”"]]})
+    ) as source:
+        [batch] = source.batches()
+        assert batch.frame.to_pylist() == [{"TN": "\u202a919\u00a0555 0123\u202c", "Name": "Zoë “日本”"}]
+        assert source.warnings == []
+
+
 def test_which_sheet_is_never_guessed(tmp_path):
     """Several with rows are named; none is too little."""
     with pytest.raises(InputError, match=r"several of its sheets hold rows \(A, B\)"):
@@ -67,3 +77,31 @@ def test_without_the_extra_the_message_says_how(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "python_calamine", None)
     with pytest.raises(InputError, match=r"Save the sheet as CSV \(UTF-8\), or install .*tn-batcher\[excel\]"):
         open_source(saved(tmp_path, {"A": [["TN"]]}))
+
+
+def test_what_would_read_as_empty_is_refused(tmp_path):
+    """An error, a formula that was never calculated: the cell is not nothing. And one far away fills no memory."""
+    rows = [["TN", "To"], [2015550123, "x"]]
+    with pytest.raises(InputError, match="formula without its value"):
+        open_source(saved(tmp_path, {"A": [*rows, ["=1+1", "y"]]}))
+    book = openpyxl.Workbook()
+    book.active["XFD1048576"] = "x"
+    book.save(tmp_path / "far.xlsx")
+    with pytest.raises(InputError, match="far away from the others"):
+        open_source(tmp_path / "far.xlsx")
+    path = saved(tmp_path, {"A": rows})
+    with zipfile.ZipFile(path) as whole:
+        parts = {name: whole.read(name) for name in whole.namelist()}
+    sheet = b'<c r="A9" t="e"><v>#N/A</v></c></row></sheetData>'
+    parts["xl/worksheets/sheet1.xml"] = parts["xl/worksheets/sheet1.xml"].replace(b"</row></sheetData>", sheet)
+    with zipfile.ZipFile(path, "w") as spoiled:
+        for name, content in parts.items():
+            spoiled.writestr(name, content)
+    with pytest.raises(InputError, match="an error such as #N/A"):
+        open_source(path)
+
+
+def test_marks_inside_a_cell_separate_nothing(tmp_path):
+    """What Excel keeps in one cell stays in one."""
+    with open_source(saved(tmp_path, {"A": [["TN", "a;b;c"], ["2015550123", "sep=;"]]})) as source:
+        assert source.columns == ("TN", "a;b;c")

@@ -153,7 +153,7 @@ class Output(_Table):
     def _new_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             if name in RESULTS or names.count(name) > 1:
-                raise ValueError(f'"{name}" is a column of the results already')
+                raise ValueError(f'"{name}" is a column of the results already, or named twice')
         return names
 
 

@@ -115,10 +115,10 @@ def take_in(source: Source, job: Job, folder: RunFolder, tn_column: str | None) 
         tns = stack.enter_context(FixedWriter(folder.tn, "<i8"))
         whys = [stack.enter_context(FixedWriter(folder.why(step.number), "u1")) for step in job.steps]
         duplicates = stack.enter_context(Duplicates(folder.path))
-        place = _only_column(job, source, tn_column)
+        is_certain = _is_certain(job, source, tn_column)
         for batch in source.batches():
-            if place is not None and batch.malformed.any():
-                batch = whole(batch, place, source.delimiter)  # ruff: ignore[redefined-loop-name] - the same rows
+            if is_certain and batch.malformed.any():
+                batch = whole(batch, source.delimiter)  # ruff: ignore[redefined-loop-name] - the same rows
             size = batch.frame.num_rows
             columns = dict(zip(source.columns, batch.frame.columns, strict=True))
             judged = judge(job, judges, batch, tn_column)
@@ -217,11 +217,10 @@ def _counted(values: Sequence[Evaluated], going: NDArray[np.bool_]) -> dict[str,
     return counts
 
 
-def _only_column(job: Job, source: Source, tn_column: str | None) -> int | None:
-    """Place of the TN's column when nothing else of a row is used; else None."""
+def _is_certain(job: Job, source: Source, tn_column: str | None) -> bool:
+    """Whether the TN is all that is used of a row, and its first cell: then a ragged line cannot have shifted anything."""
     used = {binding.column for binding in bindings(job.steps) if binding.column} | set(job.output.carry)
-    is_only = tn_column is not None and not used - {tn_column}
-    return source.columns.index(tn_column) if is_only and tn_column is not None else None
+    return tn_column == source.columns[0] and not used - {tn_column} and len(source.files) == 1
 
 
 def _refuse_values(first: NDArray[np.uint8], evaluated: Sequence[Sequence[Evaluated]], steps: Sequence[Step]) -> None:

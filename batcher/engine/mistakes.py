@@ -88,6 +88,7 @@ def told(
     if kind == "string_type":
         return lines.told(where, f"should be text in quotes, not {value}")
     message = re.sub(r"a valid dictionary( or instance of [A-Za-z]+)?", "a table", problem["msg"])
+    message = message.replace("a valid tuple", 'a list (["…"])')
     message = re.sub(r"^(Input|String) ", "", message).replace("'", '"')
     words = re.findall(r"'([^']*)'", str(problem.get("ctx", {}).get("expected", "")))
     hint = near(value.strip('"'), words)

@@ -12,17 +12,19 @@ from numpy.typing import NDArray
 
 from batcher.delimited import MAX_MALFORMED_TEXT
 from batcher.table import Batch
-from batcher.tn import REASON, is_not_data
+from batcher.tn import REASON, Rules, is_not_data, parse
+
+_NUMBER = Rules(relax=frozenset({"extensions"}))
 
 #: What may be no data, seen from afar: a comment, a total, a count.
 _NOT_DATA = r"(?i)^\s*(?:--|#|(?:grand )?(?:sub)?total|\(?[0-9,]+ (?:row|record|line))"
 
 
-def whole(batch: Batch, place: int, delimiter: str) -> Batch:
-    """Ragged rows whose TN stands where it belongs are rows: cells behind it are left out, or one too many.
+def whole(batch: Batch, delimiter: str) -> Batch:
+    """Ragged rows of a file whose first column is the TN's are rows: nothing can have shifted it.
 
-    A short row ends behind a whole TN, which another cell follows. In a long one the TN is the first cell, so that nothing
-    can have shifted it; nothing else of such a row is kept.
+    In a short one another cell follows the TN, so that it was not cut off. A long one is no list of numbers; nothing else
+    of it is kept.
     """
     names = batch.frame.schema.names
     found: dict[int, list[str]] = {}
@@ -32,9 +34,9 @@ def whole(batch: Batch, place: int, delimiter: str) -> Batch:
             cells = next(csv.reader([line], delimiter=delimiter), [])
             if len(line) == MAX_MALFORMED_TEXT:
                 continue
-            if len(cells) < len(names) and place < len(cells) - 1:
+            if 1 < len(cells) < len(names):
                 found[row] = cells + [""] * (len(names) - len(cells))
-            elif len(cells) > len(names) > 1 and place == 0:
+            elif len(cells) > len(names) > 1 and not parse(cells[1], _NUMBER).tn:
                 found[row] = cells[:1] + [""] * (len(names) - 1)
     if not found:
         return batch

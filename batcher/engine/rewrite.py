@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from batcher import tn
 from batcher.engine.renumber import EXPANDED, Judged, Piece, Wish, judge, pieces
 from batcher.engine.summary import counted
+from batcher.engine.words import with_unseen
 from batcher.errors import InputError
 from batcher.normalize import e164
 from batcher.origin import STDIN
@@ -52,7 +53,7 @@ def rewrite(path: Path, target: Path, wish: Wish) -> dict[str, Any]:
         columns = _columns(source, wish)
         count = _Count()
         # What an earlier run said of its rejects says nothing about them now.
-        own = [name for name in source.columns if name in columns or not name.startswith("batcher_")]
+        own = [name for name in source.columns if name in columns or not name.lower().startswith("batcher_")]
         form = _form(source, target)
         is_typed = form.kind == source.kind == "parquet"
         with ExitStack() as stack:
@@ -79,6 +80,8 @@ def rewrite(path: Path, target: Path, wish: Wish) -> dict[str, Any]:
 
 
 def _check_target(source: Source, target: Path) -> None:
+    if target.name in {"", "-", ".", ".."}:
+        raise InputError(f"{target}: is no file to write to. Name one, ending in .csv, .tsv or .parquet.")
     outputs = (target, _beside(target, "rejects"), _beside(target, "warnings"))
     for written in outputs:
         if not written.parent.is_dir() or (written.exists() and not written.is_file()):
@@ -165,7 +168,11 @@ def _append_rejects(target: Table, batch: Batch, judged: Judged, columns: Sequen
         texts.append(_about(columns, column, hint))
     count.codes.update(("rejected", code) for code in codes)
     frame = batch.frame.select(own).take(pa.array(rows))
-    arrays = [*frame.columns, pa.array(codes, pa.string()), pa.array(texts, pa.string())]
+    about = judged.column[rows]
+    shown = pa.array(texts, pa.string())
+    for place in np.unique(about):
+        shown = with_unseen(shown, batch.frame.column(columns[place]).take(pa.array(rows)), about == place)
+    arrays = [*frame.columns, pa.array(codes, pa.string()), shown]
     target.append(pa.RecordBatch.from_arrays(arrays, schema=target.schema))
 
 

@@ -30,6 +30,17 @@ _NOTHING = ("NOTHING_SET", "the row sets nothing")
 _SELF_FORWARD = ("SELF_FORWARD", "the destination is the number itself: calls would loop")
 
 
+def with_unseen(texts: pa.Array, cells: pa.Array, rejected: NDArray[np.bool_]) -> pa.Array:
+    """The reasons of rejected cells; where one holds characters that nobody sees, with what it reads like."""
+    odd = rejected & pc.match_substring_regex(cells, PATTERN).to_numpy(zero_copy_only=False)
+    if not odd.any():
+        return texts
+    mask = pa.array(odd)
+    pairs = zip(texts.filter(mask).to_pylist(), cells.filter(mask).to_pylist(), strict=True)
+    shown = [f'{text} The cell reads "{visible(cell[:_MOST_SHOWN])}".' for text, cell in pairs]
+    return pc.replace_with_mask(texts, mask, pa.array(shown, pa.string()))
+
+
 class Reporter:
     """Tells each row's fate in words, batch by batch."""
 
@@ -41,8 +52,9 @@ class Reporter:
         self._values = [Values(step) for step in steps]
         #: malformed lines are not kept
         self._is_masked = not set(Secrets.of(steps).columns.values()).isdisjoint(facts["columns"])
+        used = {self._tn_column, *(binding.column for binding in self._bindings)}
         #: of the input, less what we wrote into a file of rejects that is fed again
-        self.columns = [name for name in facts["columns"] if not name.startswith("batcher_")]
+        self.columns = [name for name in facts["columns"] if name in used or not name.lower().startswith("batcher_")]
 
     def input_of(self, frame: pa.RecordBatch) -> pa.Array:
         """The cell that names the row; several are joined by a slash."""
@@ -87,20 +99,7 @@ class Reporter:
             first = pc.binary_join_element_wise("same as row ", pa.array(window.same).cast(pa.string()), "")
             codes = pc.if_else(pa.array(repeats), "DUPLICATE", codes)
             texts = pc.if_else(pa.array(repeats), first, texts)
-        return codes, self._shown(texts, rejected, frame)
-
-    def _shown(self, texts: pa.Array, rejected: NDArray[np.bool_], frame: pa.RecordBatch) -> pa.Array:
-        """Where a rejected cell holds characters that nobody sees, what it reads like."""
-        if not rejected.any():
-            return texts
-        cells = self.input_of(frame)
-        odd = rejected & pc.match_substring_regex(cells, PATTERN).to_numpy(zero_copy_only=False)
-        if not odd.any():
-            return texts
-        mask = pa.array(odd)
-        pairs = zip(texts.filter(mask).to_pylist(), cells.filter(mask).to_pylist(), strict=True)
-        shown = [f'{text} The cell reads "{visible(cell[:_MOST_SHOWN])}".' for text, cell in pairs]
-        return pc.replace_with_mask(texts, mask, pa.array(shown, pa.string()))
+        return codes, with_unseen(texts, self.input_of(frame), rejected) if rejected.any() else texts
 
     def _say_bad_value(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from batcher.errors import InputError
 from batcher.spool import InputFile, read_fixed
 from batcher.table import open_source
 from batcher.tn import REASON, REASONS
-from tests.engine.runs import CHECKER, FAILOVER, SMS, begun, write_job
+from tests.engine.runs import CHECKER, FAILOVER, SMS, account, begun, fates, start, way_to, write_job
 
 PASSCODE = '[[step]]\noperation = "tn-options"\nsms = { column = "S" }\nport_out_passcode = { column = "PIN" }\n'
 
@@ -169,7 +170,8 @@ def test_many_batches_are_one_input(tmp_path):
         ("TN,Name\n2012000001\n", ["ROW_MALFORMED"]),
         ("Name,TN,Note\nx,2012000001\n", ["ROW_MALFORMED"]),
         ("Name,TN,Note\nx,y,2012000001,z\n", ["ROW_MALFORMED"]),
-        ("Name,TN,Note,More\nx,2012000001,n\n", [""]),
+        ("Name,TN,Note,More\nx,2012000001,n\n", ["ROW_MALFORMED"]),
+        ("TN,Name\n2012000001,2012000002,Joe\n", ["ROW_MALFORMED"]),
         ("TN\n2012000001,2012000002\n", ["MULTIPLE_TNS"]),
         ("TN,Name\n-- 1 row --\nTotal 6,200,,\n", ["NOT_DATA", "NOT_DATA"]),
     ],
@@ -181,6 +183,7 @@ def test_many_batches_are_one_input(tmp_path):
         "short at the TN",
         "shifted",
         "short behind",
+        "two numbers",
         "one column",
         "no data",
     ],
@@ -195,3 +198,14 @@ def test_a_ragged_row_is_taken_only_where_its_tn_is_certain(tmp_path, rows, code
         with begun(tmp_path / "used", FAILOVER, used) as (folder, ledger):
             ragged = read_fixed(folder.why(1), "u1", 0, 1)[0]
         assert REASONS[ragged].code in {"ROW_MALFORMED", "NOT_DATA"}
+
+
+def test_a_ragged_row_of_several_files_is_refused(tmp_path):
+    """Each file may have its columns in an order of its own."""
+    job = write_job(tmp_path, SMS, "TN,To\n2012000001,2012000009\n")
+    (tmp_path / "numbers.csv").rename(tmp_path / "a.csv")
+    (tmp_path / "b.csv").write_text("To,TN\n2012000008,2012000002,extra\n2012000007,2012000003\n")
+    job = replace(job, input_path=tmp_path / "[ab].csv")
+    summary = start(job, way_to(simulated := account()))
+    assert fates(summary) == [("succeeded", ""), ("rejected", "ROW_MALFORMED"), ("succeeded", "")]
+    assert sorted(tn for order in simulated.orders.values() for tn in order.tns.tolist()) == [12012000001, 12012000003]
