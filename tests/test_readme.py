@@ -118,5 +118,5 @@ def test_the_files_page_names_every_code():
     page = (ROOT / "docs" / "files.md").read_text("utf-8")
     for code, hint in (*REASONS[1:], *WARNINGS):
         assert f"| `{code}` | {hint} |" in page
-    for code in re.findall(r'"([A-Z]+_[A-Z_]+)"', (ROOT / "batcher" / "table.py").read_text("utf-8")):
+    for code in re.findall(r'"([A-Z]+_[A-Z_]+)"', (ROOT / "batcher" / "part.py").read_text("utf-8")):
         assert f"`{code}`" in page

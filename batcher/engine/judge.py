@@ -27,8 +27,9 @@ from batcher.engine.ragged import whole, why_ragged
 from batcher.engine.values import Evaluated, Values, combinations, hashed, values_at
 from batcher.errors import InputError
 from batcher.normalize import normalize
+from batcher.part import Batch
 from batcher.spool import BATCH_ROWS, ArrowWriter, FixedWriter, digest_of
-from batcher.table import Batch, Source, find_tn_column, open_source
+from batcher.table import Source, find_tn_column, open_source
 from batcher.tn import REASON, REASONS
 
 #: Name of the column of `input.arrow` that says which lines were malformed; no header can be empty.

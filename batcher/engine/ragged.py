@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from batcher.delimited import MAX_MALFORMED_TEXT
-from batcher.table import Batch
+from batcher.part import Batch
 from batcher.tn import REASON, Rules, is_not_data, parse
 
 _NUMBER = Rules(relax=frozenset({"extensions"}))

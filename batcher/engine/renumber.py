@@ -18,8 +18,8 @@ from batcher import tn
 from batcher.engine.ragged import why_ragged
 from batcher.normalize import normalize
 from batcher.numbering import of_npa
+from batcher.part import Batch
 from batcher.spool import BATCH_ROWS
-from batcher.table import Batch
 
 #: API version that writes numbers in that form.
 FORMS = {"e164": "v2", "ten-digit": "v1"}

@@ -24,8 +24,9 @@ from batcher.engine.words import with_unseen
 from batcher.errors import InputError
 from batcher.normalize import e164
 from batcher.origin import STDIN
+from batcher.part import Batch
 from batcher.spool import Form, Table
-from batcher.table import Batch, Source, find_tn_column, open_source
+from batcher.table import Source, find_tn_column, open_source
 
 #: Names of files that would promise something else than what is written.
 _UNWRITTEN = {".gz", ".zst", ".zip", ".bz2", ".xz", ".xls", ".xlsx"}
