@@ -82,7 +82,10 @@ def read_header(head: bytes, *, is_whole: bool, wanted: Collection[str], refuse:
     above = list(takewhile(lambda line: not line.holds_number(), lines))
     for place, line in enumerate(above):
         # A title alone may have the same words as a column; then the longer line below is the header.
-        if any(map(is_name, line.cells)) and all(title.filled < line.filled for title in above[:place]):
+        is_longest = all(title.filled < line.filled for title in above[:place])
+        # What has a number of any kind in it, below the first line, is data.
+        is_header = not place or not any(cell.strip().isdigit() for cell in line.cells)
+        if any(map(is_name, line.cells)) and is_longest and is_header:
             if not place and line.filled == 1 and any(map(is_name, _next_longer(above))):
                 continue
             return _header(head, line, [" ".join(filter(None, map(str.strip, title.cells))) for title in above[:place]])
@@ -101,12 +104,8 @@ def _header(head: bytes, line: _Line, titles: list[str]) -> Header:
 
 
 def _headless(line: _Line) -> Header:
-    columns = [f"column {place}" for place in range(1, len(line.cells) + 1)]
-    numbers = [place for place, cell in enumerate(line.cells) if _is_tn(cell)]
-    # Another cell that is empty, or has digits, may be the number that is meant.
-    others = [cell for cell in line.cells if not _is_tn(cell)]
-    if len(numbers) == 1 and all(cell.strip() and not any(map(str.isdigit, cell)) for cell in others):
-        columns[numbers[0]] = "TN"
+    columns = [f"column {place}" for place in range(1, len(line.cells) + 1)] if len(line.cells) > 1 else ["TN"]
+    # Of several columns, any may hold the number that is meant: somebody has to say which.
     return Header(line.delimiter, tuple(columns), line.start, is_missing=True)
 
 

@@ -26,7 +26,8 @@ MAX_BYTES, MAX_UNPACKED_BYTES = 64 * 1024 * 1024, 1024 * 1024 * 1024
 MAX_CELLS = 20_000_000
 _SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
 _ERROR = re.compile(rb'<c [^>]*t="e"')
-_FORMULA = re.compile(rb"<f[^>]*(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>")
+# Excel writes t="str" and an empty <v> for a formula whose result is the empty text.
+_FORMULA = re.compile(rb'<c (?![^>]*t="str")[^>]*>\s*<f[^>]*(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>')
 _ROW = re.compile(rb'<c r="[A-Z]{1,3}([0-9]{1,7})"')
 _COLUMN = re.compile(rb'(?<=<c r=")[A-Z]{1,3}')
 _OLD = b"\xd0\xcf\x11\xe0"

@@ -79,6 +79,12 @@ REPORT = "Iris Telephone Number Inventory Report"
             [["\ufeff2015551234"], ["2015551235"]],
             id="a mark before the first row",
         ),
+        pytest.param(
+            ",nummer,type\n0,unknown,phone\n1,2015550001,2015550009\n",
+            ("column 1", "nummer", "type"),
+            [["0", "unknown", "phone"], ["1", "2015550001", "2015550009"]],
+            id="a row is no header, whatever word it holds",
+        ),
         pytest.param("PARENT_ID,TN\n1,2015551234\n", ("PARENT_ID", "TN"), [["1", "2015551234"]], id="no Parquet"),
         pytest.param(
             "Tel: 919-555-0123\n919-555-0124\n", ("TN",), [["Tel: 919-555-0123"], ["919-555-0124"]], id="a label"
@@ -90,7 +96,7 @@ REPORT = "Iris Telephone Number Inventory Report"
         pytest.param("2015550123\n2015550124\n", ("TN",), [["2015550123"], ["2015550124"]], id="no header"),
         pytest.param(
             'Acme,"(201) 555-0123",x\nB,2015550124,y\n',
-            ("column 1", "TN", "column 3"),
+            ("column 1", "column 2", "column 3"),
             [["Acme", "(201) 555-0123", "x"], ["B", "2015550124", "y"]],
             id="no header, several columns",
         ),
@@ -126,7 +132,8 @@ def test_two_numbers_in_a_first_line_name_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "first", ["+441224003018,2015559999", "201555123,2015559999", ",2015559999", "2015551234,2015559999"]
+    "first",
+    ["+441224003018,2015559999", "201555123,2015559999", ",2015559999", "2015551234,2015559999", "n/a,2015559999"],
 )
 def test_which_number_of_a_first_line_is_meant_is_never_guessed(tmp_path, first):
     """The other cell may be the TN, damaged or of another country."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from batcher import workbook
 from batcher.errors import InputError
 from batcher.table import open_source
 
@@ -84,6 +85,7 @@ def test_what_would_read_as_empty_is_refused(tmp_path):
     rows = [["TN", "To"], [2015550123, "x"]]
     with pytest.raises(InputError, match="formula without its value"):
         open_source(saved(tmp_path, {"A": [*rows, ["=1+1", "y"]]}))
+    assert not workbook._FORMULA.search(b'<c r="B2" t="str"><f>IF(C2="","",C2)</f><v></v></c>')
     book = openpyxl.Workbook()
     book.active["XFD1048576"] = "x"
     book.save(tmp_path / "far.xlsx")
