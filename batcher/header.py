@@ -22,6 +22,8 @@ from batcher.scan import BOM, MAX_LINE_BYTES, QUOTED, Refuse
 #: Headers of a column of TNs, in lower case without spaces and punctuation.
 TN_HEADER = re.compile("|".join(sorted(HEADINGS)))
 
+#: Of these, what may as well be a value: a type of line, a remark.
+_WORDS = {"phone", "tel", "telephone", "number", "numbers"}
 #: So many lines may stand above a header.
 _MOST_TITLES = 10
 #: A cell, whichever mark it is that ends it: a quote is one only where the cell begins, and then it may hold line ends.
@@ -111,6 +113,39 @@ def _headless(line: _Line) -> Header:
 
 def _is_tn(cell: str) -> bool:
     return tn.parse(cell, _LABELLED, international=abroad).reason in _NUMBERS
+
+
+def is_other(cells: Sequence[str], columns: Sequence[str], below: Sequence[str]) -> bool:
+    """Whether a line below the header is one of another file: it names columns where this one has others.
+
+    A line in which a cell has a digit, names apart, is data. The same header once more is none of another file.
+    """
+    here, names = list(map(plain_name, columns)), list(map(plain_name, cells))
+    known = {*here, *HEADINGS}
+    named = [place for place, name in enumerate(names) if name and name in known]
+    moved = [place for place in named if here[place : place + 1] != [names[place]]]
+    others = (cell for name, cell in zip(names, cells, strict=True) if name not in known)
+    if not moved or len(cells) < 2 or any(map(str.isdigit, "".join(others))):
+        return False
+    # One word that people write into a row as well is a name where a number stands below it.
+    is_word = len(named) == 1 and names[moved[0]] in _WORDS
+    return not is_word or any(map(_is_tn, below[moved[0] : moved[0] + 1]))
+
+
+def spellings(columns: Sequence[str]) -> set[str]:
+    """How names of columns, these and those of TNs, usually are written: to find a line that may hold some."""
+    words = {
+        *columns,
+        *HEADINGS,
+        "Phone Number",
+        "Phone Numbers",
+        "Telephone Number",
+        "Telephone Numbers",
+        "Full Number",
+    }
+    bare = {word.strip().strip("\ufeff") for word in words if word.strip()}
+    cased = {form for word in bare for form in (word, word.lower(), word.upper(), word.title(), word.capitalize())}
+    return {f"{before}{word}{behind}" for word in cased for before in ("", " ", "\ufeff") for behind in ("", " ")}
 
 
 def _is_named(wanted: Collection[str]) -> Callable[[str], bool]:

@@ -25,11 +25,18 @@ MAX_BYTES, MAX_UNPACKED_BYTES = 64 * 1024 * 1024, 1024 * 1024 * 1024
 #: A sheet is a rectangle up to its last cell.
 MAX_CELLS = 20_000_000
 _SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
-_ERROR = re.compile(rb'<c [^>]*t="e"')
+# Names may have a prefix, and attributes any order and either quote.
+_CELL = rb"<(?:\w+:)?c(?=[\s>])"
+_ERROR = re.compile(_CELL + rb"""[^>]*\st\s*=\s*["']e["']""")
 # Excel writes t="str" and an empty <v> for a formula whose result is the empty text.
-_FORMULA = re.compile(rb'<c (?![^>]*t="str")[^>]*>\s*<f[^>]*(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>')
-_ROW = re.compile(rb'<c r="[A-Z]{1,3}([0-9]{1,7})"')
-_COLUMN = re.compile(rb'(?<=<c r=")[A-Z]{1,3}')
+_FORMULA = re.compile(
+    _CELL + rb"""(?![^>]*\st\s*=\s*["']str["'])[^>]*>\s*<(?:\w+:)?f(?=[\s/>])[^>]*(?:/>|>[^<]*</(?:\w+:)?f>)"""
+    rb"""\s*(?:<(?:\w+:)?v\s*(?:/>|>\s*</(?:\w+:)?v>)\s*)?</(?:\w+:)?c>"""
+)
+# An empty cell that has a colour only takes no room.
+_PLACE = re.compile(_CELL + rb"""(?:[^>]*\s)?r\s*=\s*["']([A-Z]{1,3})([0-9]{1,7})["'][^>]*(?<!/)>(?!\s*</)""")
+_UNPLACED = re.compile(_CELL + rb"""(?![^>]*\sr\s*=)[^>]*(?<!/)>(?!\s*</)""")
+_ROW = re.compile(rb"""<(?:\w+:)?row\s(?:[^>]*\s)?r\s*=\s*["']([0-9]{1,7})["'][^>]*(?<!/)>""")
 _OLD = b"\xd0\xcf\x11\xe0"
 _ZIP = b"PK\x03\x04"
 
@@ -100,8 +107,13 @@ def _check_sheet(xml: bytes, refuse: Refuse) -> None:
     if _FORMULA.search(xml):
         remedy = "Open the workbook in a spreadsheet and save it again"
         raise refuse("BAD_CONTAINER", "a cell holds a formula without its value", remedy)
-    height = max((int(found[1]) for found in _ROW.finditer(xml)), default=0)
-    width = max(map(_number, set(_COLUMN.findall(xml))), default=0)
+    columns, rows = set(), {0}
+    for place in _PLACE.finditer(xml):
+        columns.add(place[1])
+        rows.add(int(place[2]))
+    if _UNPLACED.search(xml):
+        rows.update(int(row[1]) for row in _ROW.finditer(xml))
+    height, width = max(rows), max(map(_number, columns), default=1)
     if height * width > MAX_CELLS:
         raise refuse(
             "BAD_CONTAINER", "a cell stands far away from the others", "Delete it, and save the workbook again"

@@ -10,7 +10,6 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from batcher import workbook
 from batcher.errors import InputError
 from batcher.table import open_source
 
@@ -80,27 +79,52 @@ def test_without_the_extra_the_message_says_how(tmp_path, monkeypatch):
         open_source(saved(tmp_path, {"A": [["TN"]]}))
 
 
-def test_what_would_read_as_empty_is_refused(tmp_path):
-    """An error, a formula that was never calculated: the cell is not nothing. And one far away fills no memory."""
-    rows = [["TN", "To"], [2015550123, "x"]]
-    with pytest.raises(InputError, match="formula without its value"):
-        open_source(saved(tmp_path, {"A": [*rows, ["=1+1", "y"]]}))
-    assert not workbook._FORMULA.search(b'<c r="B2" t="str"><f>IF(C2="","",C2)</f><v></v></c>')
-    book = openpyxl.Workbook()
-    book.active["XFD1048576"] = "x"
-    book.save(tmp_path / "far.xlsx")
-    with pytest.raises(InputError, match="far away from the others"):
-        open_source(tmp_path / "far.xlsx")
-    path = saved(tmp_path, {"A": rows})
+def with_cells(folder: Path, cells: str) -> Path:
+    """A workbook with a header, a row, and these cells in the XML of a third row."""
+    path = saved(folder, {"A": [["TN", "To"], [2015550123, "x"]]})
     with zipfile.ZipFile(path) as whole:
         parts = {name: whole.read(name) for name in whole.namelist()}
-    sheet = b'<c r="A9" t="e"><v>#N/A</v></c></row></sheetData>'
-    parts["xl/worksheets/sheet1.xml"] = parts["xl/worksheets/sheet1.xml"].replace(b"</row></sheetData>", sheet)
+    sheet = parts["xl/worksheets/sheet1.xml"]
+    parts["xl/worksheets/sheet1.xml"] = sheet.replace(b"</sheetData>", f"{cells}</sheetData>".encode())
     with zipfile.ZipFile(path, "w") as spoiled:
         for name, content in parts.items():
             spoiled.writestr(name, content)
-    with pytest.raises(InputError, match="an error such as #N/A"):
-        open_source(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        ('<row r="3"><c r="A3" t="e"><v>#N/A</v></c></row>', "an error such as #N/A"),
+        ("<row r='3'><c t='e' r='A3'><v>#N/A</v></c></row>", "an error such as #N/A"),
+        ('<x:row xmlns:x="urn:x" r="3"><x:c r="A3" s="1" t = "e"><x:v>#REF!</x:v></x:c></x:row>', "an error such"),
+        ('<row r="3"><c r="A3"><f>1+1</f></c></row>', "formula without its value"),
+        ('<row r="3"><c r="A3"><f>1+1</f><v/></c></row>', "formula without its value"),
+        ("<row r='3'><c r='A3'><f t='shared' si='0'/><v></v></c></row>", "formula without its value"),
+        ('<x:row xmlns:x="urn:x" r="3"><x:c r="A3"><x:f>1+1</x:f></x:c></x:row>', "formula without its value"),
+        ('<row r="1048576"><c s="1" r="XFD1048576"><v>1</v></c></row>', "far away from the others"),
+        ('<row r="1048576"><c><v>1</v></c></row><row r="3"><c r="XFD3"><v>1</v></c></row>', "far away from the others"),
+    ],
+)
+def test_what_would_read_as_empty_or_fill_the_memory_is_refused(tmp_path, cells, told):
+    """An error, a formula that was never calculated: the cell is not nothing, however its XML is written."""
+    with pytest.raises(InputError, match=rf"{told}.*BAD_CONTAINER"):
+        open_source(with_cells(tmp_path, cells))
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        '<row r="3"><c r="A3" t="str"><f>IF(B3="","",B3)</f><v></v></c></row>',
+        '<row r="3"><c r="A3"><v/></c></row>',
+        '<row r="1048576"><c r="XFD1048576" s="1"/><c r="XFC1048576" s="1"></c></row>',
+    ],
+    ids=["a formula whose result is empty", "empty", "a colour far away"],
+)
+def test_what_is_empty_is_no_row(tmp_path, cells):
+    """Excel writes such cells itself."""
+    with open_source(with_cells(tmp_path, cells)) as source:
+        assert [batch.frame.to_pylist() for batch in source.batches()] == [[{"TN": "2015550123", "To": "x"}]]
 
 
 def test_marks_inside_a_cell_separate_nothing(tmp_path):

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from batcher.cell import HEADINGS
 from batcher.delimited import MAX_MALFORMED_TEXT
 from batcher.part import Batch
 from batcher.tn import REASON, Rules, is_not_data, parse
@@ -21,10 +20,6 @@ _NUMBER = Rules(relax=frozenset({"extensions"}))
 _NOT_DATA = r"(?i)^\s*(?:--|#|(?:grand )?(?:sub)?total|\(?[0-9,]+ (?:row|record|line))"
 
 
-#: A cell that is called like a column of TNs.
-_HEADING = rf"(?i)(?:^|[,;\t|])\W*(?:{'|'.join(sorted(HEADINGS))})\W*(?:[,;\t|]|$)"
-
-
 def whole(batch: Batch, delimiter: str) -> Batch:
     """Ragged rows of a file whose first column is the TN's are rows: nothing can have shifted it.
 
@@ -32,9 +27,6 @@ def whole(batch: Batch, delimiter: str) -> Batch:
     of it is kept.
     """
     names = batch.frame.schema.names
-    lines = batch.frame.column(0).filter(pa.array(batch.malformed))
-    if pc.any(pc.match_substring_regex(lines, _HEADING)).as_py():
-        return batch  # a header of another width: what stands below it has other columns
     found: dict[int, list[str]] = {}
     for row in np.flatnonzero(batch.malformed).tolist():
         line = batch.frame.column(0)[row].as_py()
