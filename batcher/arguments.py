@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,29 @@ QUIET = click.option("-q", "--quiet", is_flag=True, help="Log warnings only.")
 STRICT = click.option("--strict", is_flag=True, help="Refuse what is only warned about otherwise, as [input] strict.")
 
 
+KNOWN_NPAS = click.option(
+    "--known-npa",
+    "known_npas",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Area codes in service that no list knows yet, as [input] known_npas.",
+)
+
+
+def read_npas(file: Path | None) -> frozenset[int]:
+    """The area codes of a text file, apart by blanks, commas or lines; `#` begins a remark."""
+    if file is None:
+        return frozenset()
+    try:
+        text = file.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--known-npa {file}: cannot be read ({error}).") from error
+    words = re.sub(r"#.*", "", text).replace(",", " ").split()
+    if wrong := [word for word in words if not re.fullmatch(r"[2-9][0-9]{2}", word)]:
+        raise InputError(f'--known-npa {file}: "{wrong[0][:40]}" is no area code. Write three digits each, as 729 861.')
+    return frozenset(map(int, words))
+
+
 def job_options(command: Callable[..., int]) -> Callable[..., int]:
     for option in (
         click.argument("job", type=click.Path(path_type=Path), metavar="JOB"),
@@ -43,6 +67,7 @@ def job_options(command: Callable[..., int]) -> Callable[..., int]:
         click.option("--tn", metavar="COLUMN", help="Column of the TN, as [input] tn."),
         click.option("--relax", multiple=True, metavar="NAME", help="extensions, vanity or labels, as [input] relax."),
         STRICT,
+        KNOWN_NPAS,
         click.option("--output", metavar="FOLDER", help="Where the runs go, as [output] path."),
         click.option("--api", type=click.Choice(["v1", "v2"]), help="API version, as [carrier] api."),
         LOG_FORMAT,
@@ -66,9 +91,9 @@ def load(job: Path, words: Mapping[str, Any]) -> Job:
         loaded = read_job(job)
         if words.get("output"):
             loaded = replace(loaded, output_path=Path(words["output"]).resolve())
-        if words.get("strict"):
-            loaded = replace(loaded, input=loaded.input.model_copy(update={"strict": True}))
-        return loaded
+        known_npas = {*loaded.input.known_npas, *read_npas(words.get("known_npas"))}
+        changes = {"strict": loaded.input.strict or bool(words.get("strict")), "known_npas": tuple(sorted(known_npas))}
+        return replace(loaded, input=loaded.input.model_copy(update=changes))
     constants = [_pair(word, "--set") for word in words["constants"]]
     columns = [_pair(word, "--column") for word in words["columns"]]
     given = ["operation", *(key for key, _ in constants + columns)]
@@ -78,6 +103,7 @@ def load(job: Path, words: Mapping[str, Any]) -> Job:
     settings: dict[str, Any] = {**dict(constants), **{key: {"column": column} for key, column in columns}}
     tables: dict[str, Any] = {
         "input": {"path": str(job), "strict": words["strict"], "relax": words["relax"]}
+        | {"known_npas": sorted(read_npas(words["known_npas"]))}
         | ({"tn": words["tn"]} if words["tn"] else {}),
         "carrier": {"api": words["api"]} if words["api"] else {},
         "output": {"path": words["output"] or f"out/{words['operation']}"},

@@ -16,7 +16,18 @@ from typing import Any, Literal, NoReturn, TypeVar
 import click
 
 from batcher import __version__
-from batcher.arguments import JOB_OR_FOLDER, JSON, LOG_FORMAT, QUIET, STRICT, job_options, load, output_of
+from batcher.arguments import (
+    JOB_OR_FOLDER,
+    JSON,
+    KNOWN_NPAS,
+    LOG_FORMAT,
+    QUIET,
+    STRICT,
+    job_options,
+    load,
+    output_of,
+    read_npas,
+)
 from batcher.errors import BatcherError, InputError, Interrupted, StorageFailed
 from batcher.process import keep_private, keep_small
 from batcher.screen import check_text, confirm, guarded_streams, print_json, rewrite_text, run_text, show, tell, told
@@ -228,6 +239,7 @@ def resolve(job: Path, chunk: int, run_id: str | None, order_id: str | None, not
     help="Take with a warning: drop extensions, dial letters, remove labels; write out ranges, split lists into rows.",
 )
 @STRICT
+@KNOWN_NPAS
 @LOG_FORMAT
 @QUIET
 @JSON
@@ -239,6 +251,7 @@ def normalize(
     also: tuple[str, ...],
     relax: tuple[str, ...],
     strict: bool,
+    known_npas: Path | None,
     as_json: bool,
     **words: Any,
 ) -> int:
@@ -247,7 +260,8 @@ def normalize(
     from batcher.engine.renumber import Wish
     from batcher.engine.rewrite import rewrite
 
-    summary = rewrite(source, target, Wish(to, tn, also, strict=strict, relax=frozenset(relax)))
+    wish = Wish(to, tn, also, strict=strict, relax=frozenset(relax), known_npas=read_npas(known_npas))
+    summary = rewrite(source, target, wish)
     if as_json:
         print_json(summary)
     else:

@@ -66,7 +66,7 @@ class _Digits(NamedTuple):
     eight: NDArray[Any]
 
 
-def decide(part: pa.Array, out: Verdicts, *, strict: bool) -> None:
+def decide(part: pa.Array, out: Verdicts, *, rules: tn.Rules) -> None:
     """Decide what can be decided of text without nulls; the reason of the other rows becomes UNDECIDED or ABROAD."""
     text, starts, ends = _bytes(part)
     lengths = ends - starts
@@ -78,31 +78,31 @@ def decide(part: pa.Array, out: Verdicts, *, strict: bool) -> None:
         is_read[rest], two[rest], eight[rest] = grouped
         rest = rest[~grouped.is_read & (lengths[rest] <= _MAX_BYTES)]
     if not rest.size:
-        settle(out, digits, strict=strict)
+        settle(out, digits, rules=rules)
         return
     punctuated, is_float, refused = _punctuated(part.take(pa.array(rest)))
     is_read[rest], two[rest], eight[rest] = punctuated
-    settle(out, digits, strict=strict)
+    settle(out, digits, rules=rules)
     out.reason[rest[~punctuated.is_read]] = refused[~punctuated.is_read]
     floats = rest[is_float & punctuated.is_read]
     out.warnings[floats[out.reason[floats] == 0]] |= _FLOAT_TEXT
 
 
-def settle(out: Verdicts, digits: _Digits, *, strict: bool) -> None:
+def settle(out: Verdicts, digits: _Digits, *, rules: tn.Rules) -> None:
     """Judge ten digits by their structure."""
     is_read, two, eight = digits
     # Neighbours are joined to two and four digits, all at once.
     twos = (eight & 0x0F0F0F0F0F0F0F0F) * 2561 >> 8 & 0x00FF00FF00FF00FF
     fours = (twos * 6553601 >> 16 & 0x0000FFFF0000FFFF).view(np.uint32).astype(np.int64)
     prefixes = (((two & 15) * 10 + (two >> 8 & 15)) * 10_000).astype(np.int64) + fours[0::2]
-    judge(out, prefixes, fours[1::2], strict=strict)
+    judge(out, prefixes, fours[1::2], rules=rules)
     unread = np.flatnonzero(~is_read)
     out.tn[unread], out.reason[unread], out.warnings[unread] = 0, UNDECIDED, 0
 
 
-def judge(out: Verdicts, prefixes: NDArray[np.int64], lines: NDArray[np.int64], *, strict: bool) -> None:
+def judge(out: Verdicts, prefixes: NDArray[np.int64], lines: NDArray[np.int64], *, rules: tn.Rules) -> None:
     """Judge NPA-NXX (201555) and line (100) by the structure of +1 numbers."""
-    kinds, reasons, warnings = _structures(strict)
+    kinds, reasons, warnings = _structures(rules.strict, rules.known_npas)
     kind = kinds[prefixes]
     np.take(reasons, kind, out=out.reason, mode="clip")
     np.take(warnings, kind, out=out.warnings, mode="clip")
@@ -110,12 +110,14 @@ def judge(out: Verdicts, prefixes: NDArray[np.int64], lines: NDArray[np.int64], 
 
 
 @cache
-def _structures(strict: bool) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint16]]:
+def _structures(
+    strict: bool, known_npas: frozenset[int]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint16]]:
     """`tn.structure` by NPA and NXX: a kind for 201-555 at 201555, and the reason and warnings of each kind.
 
     A million calls would take a second: area codes that are judged alike are judged once, and so are exchanges.
     """
-    rules = tn.Rules(strict=strict)
+    rules = tn.Rules(strict=strict, known_npas=known_npas)
 
     def judged(npa: int, nxx: int) -> tuple[int, int]:
         return tn.structure(10_000_000_000 + npa * 10_000_000 + nxx * 10_000, rules, numbering.of_npa)

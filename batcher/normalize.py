@@ -94,7 +94,7 @@ def _normalize_text(cells: pa.ChunkedArray, out: Verdicts, rules: tn.Rules) -> N
     end = 0
     for part in _slices(cells):
         start, end = end, end + len(part)
-        kernel.decide(part.fill_null(""), out.rows(start, end), strict=rules.strict)
+        kernel.decide(part.fill_null(""), out.rows(start, end), rules=rules)
     for left, judge in ((UNDECIDED, _parse), (ABROAD, _judge_abroad)):
         rows = np.flatnonzero(out.reason == left)
         if rows.size:
@@ -143,7 +143,7 @@ def _decide_numbers(part: pa.Array, out: Verdicts, rules: tn.Rules) -> None:
     near = pc.if_else(is_near, whole, first).cast(pa.int64()).to_numpy()
     ten_digits = near - (near >= 10_000_000_000) * 10_000_000_000
     prefixes = ten_digits // 10_000
-    kernel.judge(out, prefixes, ten_digits - prefixes * 10_000, strict=rules.strict)
+    kernel.judge(out, prefixes, ten_digits - prefixes * 10_000, rules=rules)
     if pa.types.is_decimal(part.type) and part.type.scale > 0:
         out.warnings[out.reason == 0] |= np.uint16(tn.MASK["FLOAT_TEXT"])
     rest = np.flatnonzero(~is_near.to_numpy(zero_copy_only=False))

@@ -55,6 +55,8 @@ class Rules:
     strict: bool = False
     #: of "extensions", "vanity" and "labels": what is dropped or dialled with a warning instead of refused
     relax: frozenset[str] = frozenset()
+    #: area codes (NPAs) that are in service, whatever the published lists say
+    known_npas: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         if self.api not in {"v1", "v2"}:
@@ -92,6 +94,7 @@ _EASILY_RECOGNIZED = frozenset(range(200, 1000, 100)) | {
     hundreds * 100 + pair * 11 for hundreds in range(2, 10) for pair in range(2, 9)
 }
 _OUTSIDE_GEOGRAPHY = (_EASILY_RECOGNIZED - TOLL_FREE - {900}) | {456, 532, 710, *range(521, 530)}
+_KNOWN = _OUTSIDE_GEOGRAPHY | IN_SERVICE | {900}
 _SPECIAL_EXCHANGES = frozenset({950, 958, 959, 976})
 
 _BARE = re.compile(r"\+?[0-9]{1,15}")
@@ -134,7 +137,7 @@ def structure(tn: int, rules: Rules = _DEFAULT, numbering: Numbering | None = No
     if npa < 200 or npa // 10 % 10 == 9 or npa % 100 == 11:
         return REASON["NANP_BAD_NPA"], 0
     warnings = numbering(npa) if numbering else 0
-    if npa == 900 or npa in _OUTSIDE_GEOGRAPHY or npa in IN_SERVICE:
+    if npa in _KNOWN or npa in rules.known_npas:
         warnings &= ~MASK["NPA_UNRECOGNIZED"]
     if rules.strict and warnings & MASK["NPA_UNRECOGNIZED"]:
         return REASON["NANP_BAD_NPA"], 0

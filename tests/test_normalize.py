@@ -28,7 +28,7 @@ RULES = [
     pytest.param(tn.Rules("v1"), id="v1"),
     pytest.param(tn.Rules(strict=True), id="strict"),
     pytest.param(tn.Rules(relax=frozenset({"extensions", "vanity", "labels"})), id="relaxed"),
-    pytest.param(tn.Rules("v1", strict=True, relax=frozenset({"extensions", "vanity", "labels"})), id="all"),
+    pytest.param(tn.Rules("v1", True, frozenset({"extensions", "vanity", "labels"}), frozenset({851, 371})), id="all"),
 ]
 
 
@@ -396,6 +396,7 @@ def test_numbers_follow_the_rules_of_the_job():
     column = pd.Series([3712340123, 2042340123])
     assert told(normalize(column)) == [(13712340123, "", {"NPA_UNRECOGNIZED"}), (12042340123, "", {"NOT_US"})]
     assert told(normalize(column, tn.Rules(strict=True)))[0] == (0, "NANP_BAD_NPA", set())
+    assert told(normalize(column, tn.Rules(known_npas=frozenset({371}))))[0] == (13712340123, "", set())
 
 
 @pytest.mark.parametrize(

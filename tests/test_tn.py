@@ -385,6 +385,8 @@ def test_strict(cell, number, reason):
     parsed = tn.parse(cell, tn.Rules(strict=True), international=anywhere, numbering=lists)
     assert (parsed.tn, code(parsed)) == (number, reason)
     assert tn.parse("3712340123", tn.Rules(strict=True)).tn == 13712340123
+    known = tn.Rules(strict=True, known_npas=frozenset({371}))
+    assert tn.parse("3712340123", known, international=anywhere, numbering=lists) == (13712340123, 0, 0)
 
 
 def test_v1_takes_north_american_numbers_only():

@@ -127,7 +127,7 @@ def job_digest(job: Job, way: Way) -> str:
         [step.operation.name, [[b.setting, b.column, _hidden(step, b)] for b in step.bindings], options_of(step)]
         for step in job.steps
     ]
-    rules = [job.input.tn, job.input.strict, sorted(job.input.relax)]
+    rules = [job.input.tn, job.input.strict, sorted(job.input.relax), sorted(job.rules.known_npas)]
     facts = [way.account_id, way.base_url, job.carrier.api, rules, steps]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 

@@ -99,6 +99,8 @@ class Input(_Table):
     """What is only warned about otherwise is refused: numbers in scientific notation, unknown area codes, odd files."""
     relax: tuple[Literal["extensions", "vanity", "labels"], ...] = Field((), strict=False)
     """What is refused otherwise is taken with a warning: extensions are dropped, letters dialled, labels removed."""
+    known_npas: tuple[Annotated[int, Field(ge=200, le=999)], ...] = Field((), strict=False)
+    """Area codes that are in service, whatever the published lists say."""
 
 
 class Carrier(_Table):
@@ -215,7 +217,8 @@ class Job:
     @property
     def rules(self) -> Rules:
         """How cells of telephone numbers are judged."""
-        return Rules(self.carrier.api, strict=self.input.strict, relax=frozenset(self.input.relax))
+        given = self.input
+        return Rules(self.carrier.api, given.strict, frozenset(given.relax), frozenset(given.known_npas))
 
     @property
     def needs_tn(self) -> bool:

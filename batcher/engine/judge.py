@@ -159,6 +159,7 @@ def take_in(source: Source, job: Job, folder: RunFolder, tn_column: str | None) 
         "values": dict(values),
         "strict": job.rules.strict,
         "relax": sorted(job.rules.relax),
+        "known_npas": sorted(job.rules.known_npas),
     }
 
 

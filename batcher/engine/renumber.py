@@ -43,11 +43,12 @@ class Wish:
     strict: bool = False
     #: names of tn.Rules.relax and of EXPANDING
     relax: frozenset[str] = frozenset()
+    known_npas: frozenset[int] = frozenset()
 
     @property
     def rules(self) -> tn.Rules:
         """How cells are judged."""
-        return tn.Rules(FORMS[self.to], strict=self.strict, relax=self.relax - EXPANDING.keys())
+        return tn.Rules(FORMS[self.to], self.strict, self.relax - EXPANDING.keys(), self.known_npas)
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,7 @@ def begin(folder: RunFolder, job: Job, way: Way, source: Source, of_job: str, tn
         )
         started = time.process_time()
         facts |= take_in(source, job, folder, tn_column)
-        facts["numbers"] = numbers(folder, facts["rows"])
+        facts["numbers"] = numbers(folder, facts["rows"], job.rules)
         facts["oddities"] = oddities(facts)
         ledger.judged(facts)
         _log.info("input read", rows=facts["rows"], cpu_seconds=round(time.process_time() - started, 2))

@@ -6,6 +6,7 @@ It only informs. What refuses a run is said by `limits.max_rejected`, and by `st
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -15,7 +16,7 @@ from batcher.engine.folder import RunFolder
 from batcher.engine.job import Limits
 from batcher.numbering import of_npa
 from batcher.spool import BATCH_ROWS, read_fixed
-from batcher.tn import MASK, NORTH_AMERICA, TOLL_FREE, structure
+from batcher.tn import MASK, NORTH_AMERICA, TOLL_FREE, Rules, structure
 
 #: So many exchanges are named.
 _MOST_EXCHANGES = 5
@@ -25,10 +26,10 @@ _MANY = 100
 _FEW_REJECTED = 100
 
 
-def numbers(folder: RunFolder, rows: int) -> dict[str, Any]:
+def numbers(folder: RunFolder, rows: int, rules: Rules) -> dict[str, Any]:
     """What kinds of numbers the rows of a run hold; rows without one are not counted.
 
-    `largest_exchanges`: the most frequent NPA-NXX as [digits, rows]; `unknown_npas`: rows by area code that no list knows.
+    `largest_exchanges`: the most frequent NPA-NXX as [digits, rows]; `unknown_npas`: rows by area code that neither a list nor the job knows.
     """
     exchanges, abroad = np.zeros(1_000_000, np.int64), 0
     for start in range(0, rows, BATCH_ROWS):
@@ -43,16 +44,16 @@ def numbers(folder: RunFolder, rows: int) -> dict[str, Any]:
         "metadata": version("phonenumberslite"),
         "numbers": int(exchanges.sum()) + abroad,
         "toll_free": sum(count for npa, count in npas.items() if npa in TOLL_FREE),
-        "not_us": sum(count for npa, count in npas.items() if _warned(npa, "NOT_US")),
+        "not_us": sum(count for npa, count in npas.items() if _warned(npa, "NOT_US", rules)),
         "not_plus_1": abroad,
-        "unknown_npas": {str(npa): count for npa, count in npas.items() if _warned(npa, "NPA_UNRECOGNIZED")},
+        "unknown_npas": {str(npa): count for npa, count in npas.items() if _warned(npa, "NPA_UNRECOGNIZED", rules)},
         "largest_exchanges": [[f"{place:06d}", int(exchanges[place])] for place in largest if exchanges[place]],
     }
 
 
-def _warned(npa: int, code: str) -> bool:
+def _warned(npa: int, code: str, rules: Rules) -> bool:
     """Whether numbers of an area code get this warning, as each cell of them does."""
-    _, warnings = structure(10_002_340_000 + npa * 10_000_000, numbering=of_npa)
+    _, warnings = structure(10_002_340_000 + npa * 10_000_000, replace(rules, strict=False), of_npa)
     return warnings & MASK[code] > 0
 
 

@@ -46,7 +46,9 @@ class Reporter:
 
     def __init__(self, facts: Mapping[str, Any], steps: Sequence[Step], api: str) -> None:
         self._steps = steps
-        self._rules = rules.Rules(api, strict=facts["strict"], relax=frozenset(facts["relax"]))
+        self._rules = rules.Rules(
+            api, strict=facts["strict"], relax=frozenset(facts["relax"]), known_npas=frozenset(facts["known_npas"])
+        )
         self._tn_column: str | None = facts["tn_column"]
         self._bindings = bindings(steps)
         self._values = [Values(step) for step in steps]

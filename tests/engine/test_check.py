@@ -325,6 +325,22 @@ def batcher(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
 
 
+def test_area_codes_that_somebody_knows(tmp_path):
+    """Of a file and of the job file together; a file that is no list of them is refused."""
+    job_with(tmp_path, CHECKER, "TN\n3722340001\n3732340001\n3742340001\n", words="known_npas = [372]\nstrict = true\n")
+    (tmp_path / "npas.txt").write_text("# opened in May\n373, 729 861\n")
+    ended = batcher(tmp_path, "check", "job.toml", "--json", "-q", "--known-npa", "npas.txt")
+    found = json.loads(ended.stdout)
+    assert (found["codes"], found["numbers"]["unknown_npas"]) == ({"rejected NANP_BAD_NPA": 1}, {})
+    words = ["normalize", "numbers.csv", "out.csv", "--to", "e164", "--known-npa", "npas.txt", "--strict", "-q"]
+    assert batcher(tmp_path, *words).returncode == 1
+    assert (tmp_path / "out.csv").read_text() == 'TN\n"+13732340001"\n'
+    (tmp_path / "npas.txt").write_text("NPA\n373\n")
+    for given in (words, ["check", "job.toml", "--known-npa", "npas.txt"], ["run", "job.toml", "--known-npa", "none"]):
+        ended = batcher(tmp_path, *given)
+        assert (ended.returncode, ended.stderr.count("--known-npa n")) == (2, 1), ended.stderr
+
+
 def test_strict_and_no_budget_as_words_of_the_command(tmp_path):
     """`--strict` is `[input] strict`; `--no-budget` sends, and says in the log what is odd."""
     job_with(tmp_path, CHECKER, "TN\n2012000001\n2.01855E+09\n", limits="[limits]\nmax_rejected = 0\n")

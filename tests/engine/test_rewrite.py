@@ -348,6 +348,13 @@ def test_strict_refuses_what_is_warned_about_otherwise(tmp_path):
     assert cells(tmp_path / "out.csv")[1:] == [["+12012000002"]]
 
 
+def test_an_area_code_that_is_known_here_is_known(tmp_path):
+    """Alone, and as the beginning of a range."""
+    text = "TN\n371-234-0100\n371-234-0101 - 0102\n"
+    wish = relaxed("ranges", strict=True, known_npas=frozenset({371}))
+    assert rewritten(tmp_path, text, wish) == [["+13712340100"], ["+13712340101"], ["+13712340102"]]
+
+
 @pytest.mark.parametrize(
     ("name", "cell", "code", "number"),
     [

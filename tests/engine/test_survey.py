@@ -9,6 +9,7 @@ import pytest
 
 from batcher.engine.job import Limits
 from batcher.engine.survey import numbers, oddities, over_budget
+from batcher.tn import Rules
 from tests.engine.runs import CHECKER, begun, write_job
 
 #: A file about which there is nothing to say.
@@ -24,7 +25,7 @@ PLAIN: dict[str, Any] = {
 def kinds(folder, *cells: str) -> dict[str, Any]:
     with begun(folder, CHECKER, "TN\n" + "".join(f"{cell}\n" for cell in cells), planned=False) as (run, ledger):
         found: dict[str, Any] = ledger.run()["facts"]["numbers"]
-        assert numbers(run, len(cells)) == found
+        assert numbers(run, len(cells), Rules()) == found
         assert re.fullmatch(r"[0-9]+(\.[0-9]+)+", found.pop("metadata"))
         return found
 
