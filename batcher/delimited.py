@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 #: How much of a malformed line is kept, in characters.
 MAX_MALFORMED_TEXT = 1_000
 _BLOCK_BYTES = 1024 * 1024
-_MOST_SKIPPED = 500_000
+#: How many characters of malformed lines may wait for the next good row; each counts for what holds it besides.
+_MOST_WAITING, _EACH = 64 * 1024 * 1024, 100
 
 #: number of a malformed row, from 1, and its line
 _Skipped = deque[tuple[int, str]]
@@ -38,11 +39,15 @@ def read_text(
     # pyarrow can only skip a ragged row. Its number counts the rows that are not blank, and says where the row goes
     # back. Blocks are read ahead, so rows of the next block may be waiting already.
     skipped: _Skipped = deque()
+    waiting = 0
 
     def skip(row: pacsv.InvalidRow) -> str:
-        skipped.append((row.number, row.text[:MAX_MALFORMED_TEXT]))
+        nonlocal waiting
+        text = row.text[:MAX_MALFORMED_TEXT]
+        skipped.append((row.number, text))
+        waiting += len(text) + _EACH
         # They wait for the next good row: a file without one would fill the memory.
-        return "skip" if len(skipped) < _MOST_SKIPPED else "error"
+        return "skip" if waiting < _MOST_WAITING else "error"
 
     source = _WholeLineEnds(rows)
     if source.is_blank():
@@ -59,6 +64,7 @@ def read_text(
     for frame in reader:
         woven, malformed = _weave(frame, start, skipped)
         start += woven.num_rows
+        waiting = sum(len(text) + _EACH for _, text in skipped)
         yield woven, malformed
     yield _weave(pa.RecordBatch.from_pylist([], reader.schema), start, skipped)
 

@@ -16,9 +16,12 @@ import pyarrow.parquet as pq
 
 from batcher.scan import Refuse
 
-_EXACT = {pa.string(), pa.large_string(), pa.string_view(), pa.int64(), pa.uint64(), pa.float64(), pa.null()}
+_TEXT = {pa.string(), pa.large_string(), pa.string_view()}
+_EXACT = {*_TEXT, pa.int64(), pa.uint64(), pa.float64(), pa.null()}
 #: What a file may unpack to, as a multiple of its size; more is a forged count (arrow#49955).
 _MAX_UNPACKED = 1_000
+#: How much of a file is in memory at once, as text.
+_BATCH_BYTES = 64 * 1024 * 1024
 
 
 def read_names(file: BinaryIO, size: int, refuse: Refuse) -> list[str]:
@@ -46,10 +49,30 @@ def schema_of(file: BinaryIO) -> pa.Schema:
 
 
 def read_rows(file: BinaryIO, batch_rows: int) -> Iterator[pa.RecordBatch]:
-    """All rows in order, every column of its own type."""
-    for batch in _open(file).iter_batches(batch_rows, use_threads=False):
+    """All rows in order, at most so many at a time and fewer of wide ones, every column of its own type."""
+    most = min(batch_rows, _BATCH_BYTES // _width(file) or 1)
+    for batch in _open(file).iter_batches(most, use_threads=False):
         # Views cannot be taken from or written.
         yield batch.cast(schema_of(file)) if any(map(pa.types.is_string_view, batch.schema.types)) else batch
+
+
+def _width(file: BinaryIO) -> int:
+    """Bytes that a row may take; a text that stands once in the file may be that of every row."""
+    names = [item.name for item in _open(file).schema_arrow if _held(item) in _TEXT]
+    parquet = pq.ParquetFile(file, read_dictionary=names, pre_buffer=False)
+    width = 1
+    for number in range(parquet.num_row_groups):
+        group = parquet.metadata.row_group(number)
+        chunks = [group.column(place) for place in range(group.num_columns)]
+        listed = [chunk.path_in_schema for chunk in chunks if chunk.has_dictionary_page]
+        columns = [name for name in names if name in listed]
+        # The first row brings the whole dictionary along.
+        texts = next(parquet.iter_batches(1, row_groups=[number], columns=columns, use_threads=False), None)
+        longest = (
+            [pc.max(pc.binary_length(column.dictionary)).as_py() or 0 for column in texts.columns] if texts else []
+        )
+        width = max(width, group.total_byte_size // max(group.num_rows, 1) + sum(longest))
+    return width
 
 
 def as_text(batch: pa.RecordBatch) -> pa.RecordBatch:

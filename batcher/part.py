@@ -64,6 +64,18 @@ class Batch:
     typed: pa.RecordBatch
 
 
+def select(frame: pa.RecordBatch, malformed: NDArray[np.bool_], columns: Sequence[str]) -> pa.RecordBatch:
+    """These columns of a batch's frame; the line of a malformed row stands in the first of them, whichever that is."""
+    chosen, held = frame.select(columns), frame.schema.names[0]
+    if not malformed.any() or columns[0] == held:
+        return chosen
+    moved = dict(zip(columns, chosen.columns, strict=True))
+    if held in moved:
+        moved[held] = pc.if_else(pa.array(malformed), "", moved[held])
+    moved[columns[0]] = pc.if_else(pa.array(malformed), frame.column(held), moved[columns[0]])
+    return pa.RecordBatch.from_arrays(list(moved.values()), list(moved))
+
+
 def listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - 20:,} more" if len(names) > 20 else ""
     return ", ".join(f'"{name}"' for name in names[:20]) + more

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from batcher.errors import InputError
 from batcher.header import NOTHING, TN_HEADER, plain_name
 from batcher.origin import STDIN, MissingInput
-from batcher.part import Batch, Part, listed
+from batcher.part import Batch, Part, listed, select
 
 #: Files that may be read as one.
 MAX_FILES = 256
@@ -81,6 +80,7 @@ def find_tn_column(columns: Sequence[str], named: str | None, where: str = "") -
     else:
         close = difflib.get_close_matches(named, columns, 1)
         what, hint = f'there is no column "{named}"', f' - did you mean "{close[0]}"?' if close else "."
+        remedy = "Name one of them."
     raise InputError(f"{front}{what} (NO_TN_COLUMN){hint} The columns are {listed(columns)}. {remedy}")
 
 
@@ -136,8 +136,10 @@ class Source:
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns' own types: those of a Parquet file, otherwise text."""
-        return self._parts[0].schema()
+        """The columns' own types: those of a Parquet file, otherwise text; of several files, the first that holds any."""
+        own, *others = [part.schema() for part in self._parts]
+        kinds = {name: [schema.field(name) for schema in (own, *others)] for name in own.names}
+        return pa.schema([next((each for each in kind if each.type != pa.null()), kind[0]) for kind in kinds.values()])
 
     @property
     def warnings(self) -> list[tuple[str, str]]:
@@ -177,12 +179,4 @@ class Source:
 def _in_order(batch: Batch, columns: Sequence[str]) -> Batch:
     if tuple(batch.frame.schema.names) == tuple(columns):
         return batch
-    first, frame = batch.frame.column(0), batch.frame.select(columns)
-    if batch.malformed.any():
-        # The line of a malformed row stands in the first column, whichever that is.
-        lines = pa.array(batch.malformed)
-        frame = pa.RecordBatch.from_arrays(
-            [pc.if_else(lines, first if place == 0 else "", column) for place, column in enumerate(frame.columns)],
-            frame.schema.names,
-        )
-    return Batch(frame, batch.malformed, batch.typed.select(columns))
+    return Batch(select(batch.frame, batch.malformed, columns), batch.malformed, batch.typed.select(columns))

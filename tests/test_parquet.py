@@ -112,6 +112,19 @@ def test_rows_come_in_order_and_bounded(tmp_path):
     assert cells(path)[::50_000] == ["2015550000", "2015600000", "2015650000", "2015700000"]
 
 
+@pytest.mark.parametrize("type_", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+def test_a_long_text_that_stands_once_in_the_file_fills_no_memory(tmp_path, type_):
+    """A dictionary makes many rows of it; of ordinary ones a batch is as long as ever."""
+    numbers = [str(2_015_550_000 + number) for number in range(200)]
+    long = pa.array(["x" * 700_000] * 200, type_)
+    pq.write_table(pa.table({"tn": numbers, "a.b": long}), tmp_path / "numbers.parquet", compression="zstd")
+    assert (tmp_path / "numbers.parquet").stat().st_size < 50_000
+    with open_source(tmp_path / "numbers.parquet") as source:
+        batches = [(batch.frame.num_rows, batch.frame.nbytes) for batch in source.batches()]
+    assert sum(rows for rows, _ in batches) == 200
+    assert max(size for _, size in batches) < 100_000_000
+
+
 def test_a_file_without_rows_is_refused(tmp_path):
     """A table of no rows is an export that went wrong."""
     path = written(tmp_path, pa.array([], pa.string()))

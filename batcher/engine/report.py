@@ -24,6 +24,7 @@ from batcher.engine.words import Reporter
 from batcher.ledger import Ledger
 from batcher.model import FAILED, REJECTED, STATUSES, Read
 from batcher.normalize import e164
+from batcher.part import select
 from batcher.spool import Form, InputFile, Table
 
 _RESULTS = pa.schema([(name, {"row": pa.int64(), "step": pa.uint8()}.get(name, pa.string())) for name in RESULTS])
@@ -68,7 +69,10 @@ def write_reports(
         _append_file_warnings(warnings, facts["warnings"], tally)
         sizes = np.diff(rows.starts).tolist()
         for number, window in enumerate(windows(ledger, folder, sizes)):
-            frame = rows.read(number, [*reporter.columns, MALFORMED])
+            frame = rows.read(number)
+            frame = select(
+                frame, frame.column(MALFORMED).to_numpy(zero_copy_only=False), [*reporter.columns, MALFORMED]
+            )
             codes, texts = reporter.explain(window, frame)
             own = rows.read(number, output.carry).columns if output.carry else []
             _append_results(results, reporter, window, frame, codes, texts, own)

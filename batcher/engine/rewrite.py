@@ -6,9 +6,10 @@ For people whose reports or programs must change from ten digits to E.164, or ba
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import pairwise, starmap
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,12 +25,14 @@ from batcher.engine.words import with_unseen
 from batcher.errors import InputError
 from batcher.normalize import e164
 from batcher.origin import STDIN
-from batcher.part import Batch
+from batcher.part import Batch, select
 from batcher.spool import Form, Table
 from batcher.table import Source, find_tn_column, open_source
 
 #: Names of files that would promise something else than what is written.
 _UNWRITTEN = {".gz", ".zst", ".zip", ".bz2", ".xz", ".xls", ".xlsx"}
+#: So much text of rows that are written is in memory at once.
+_PORTION_BYTES = 32 * 1024 * 1024
 _WARNINGS = pa.schema([("row", pa.int64()), *((name, pa.string()) for name in ("tn", "code", "description"))])
 _REASONS = [pa.field("batcher_code", pa.string()), pa.field("batcher_reason", pa.string())]
 
@@ -142,13 +145,30 @@ def _written_form(tns: NDArray[np.int64], wish: Wish) -> pa.Array:
 
 
 def _append(target: Table, batch: Batch, piece: Piece, columns: Sequence[str], wish: Wish, *, is_typed: bool) -> None:
-    names = target.schema.names
-    frame = (batch.typed if is_typed else batch.frame).select(names).take(pa.array(piece.rows))
-    arrays = dict(zip(names, frame.columns, strict=True))
-    for name, tns in zip(columns, piece.tns, strict=True):
+    for place in _portions(batch.frame, piece.rows):
+        rows, tns = piece.rows[place], [column[place] for column in piece.tns]
+        frame = (batch.typed if is_typed else batch.frame).select(target.schema.names).take(pa.array(rows))
+        _append_rows(target, frame, dict(zip(columns, tns, strict=True)), wish, is_typed=is_typed)
+
+
+def _portions(frame: pa.RecordBatch, rows: NDArray[np.int64]) -> Iterator[slice]:
+    """Cut rows that are written so that a wide one, which a range repeats ten thousand times, does not fill the memory."""
+    widths = np.sum([pc.binary_length(column).to_numpy() for column in frame.columns], axis=0)
+    portion = np.cumsum(widths[rows]) // _PORTION_BYTES
+    ends = [*(np.flatnonzero(np.diff(portion)) + 1).tolist(), len(rows)]
+    yield from starmap(slice, pairwise([0, *ends]))
+
+
+def _append_rows(
+    target: Table, frame: pa.RecordBatch, numbers: Mapping[str, NDArray[np.int64]], wish: Wish, *, is_typed: bool
+) -> None:
+    arrays = dict(zip(frame.schema.names, frame.columns, strict=True))
+    for name, tns in numbers.items():
         text = _written_form(tns, wish)
         arrays[name] = pc.if_else(arrays[name].is_null(nan_is_null=True), None, text) if is_typed else text
     for item in target.schema:
+        if pa.types.is_null(arrays[item.name].type):
+            arrays[item.name] = pa.nulls(frame.num_rows, item.type)
         if arrays[item.name].type != item.type:
             raise InputError(
                 f'Column "{item.name}" holds {item.type} in one file and {arrays[item.name].type} in another '
@@ -168,7 +188,7 @@ def _append_rejects(target: Table, batch: Batch, judged: Judged, columns: Sequen
         codes.append(code)
         texts.append(_about(columns, column, hint))
     count.codes.update(("rejected", code) for code in codes)
-    frame = batch.frame.select(own).take(pa.array(rows))
+    frame = select(batch.frame, batch.malformed, own).take(pa.array(rows))
     about = judged.column[rows]
     shown = pa.array(texts, pa.string())
     for place in np.unique(about):

@@ -82,7 +82,7 @@ class Values:
 
 def judge_cell(step: Step, setting: str, cell: str) -> tuple[str | None, str | None, int]:
     """(text for the carrier, why it would refuse it, hash) of one cell; an empty one sets nothing."""
-    bare = _unguarded(cell.strip())
+    bare = _unguarded(cell.strip()).strip()
     if not bare:
         why = "is empty, and the carrier needs it" if setting in step.operation.required else None
         return None, why, 0

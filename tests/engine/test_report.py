@@ -208,6 +208,14 @@ def test_our_own_columns_are_not_piled_up(tmp_path):
     assert header == "TN,batcher_code,batcher_reason"
 
 
+def test_a_malformed_line_is_there_whichever_column_stood_first(tmp_path):
+    """Also where that one was ours, and is left out."""
+    with begun(tmp_path, SMS, "batcher_code,Name,TN\nEMPTY,Joe,\nEMPTY,Zoe\n") as (folder, ledger):
+        reports(folder, ledger)
+        rows = read(folder.path / "rejects.csv")
+    assert [row[:3] for row in rows] == [["Joe", "", "EMPTY"], ["EMPTY,Zoe", "", "ROW_MALFORMED"]]
+
+
 def test_reports_for_spreadsheets_can_be_fed_again(tmp_path):
     """What guards a cell from a spreadsheet is taken off when we read it."""
     rows = "TN,To\n2012000001,+12015550199\n201200000,+12015550199\n"

@@ -213,7 +213,23 @@ def test_files_of_other_types_are_not_bent(tmp_path):
     assert cells(tmp_path / "out.csv")[1:] == [["+12012000001", "1"], ["+12012000002", "1"]]
 
 
+def test_a_column_that_is_empty_in_one_file_has_the_type_of_the_others(tmp_path):
+    """A warehouse writes a part without a value as null."""
+    write(tmp_path, pa.table({"tn": ["2012000001"], "n": pa.nulls(1)}), "part-1.parquet")
+    write(tmp_path, pa.table({"tn": ["2012000002"], "n": ["x"]}), "part-2.parquet")
+    write(tmp_path, pa.table({"tn": ["2012000003"], "n": pa.nulls(1)}), "part-3.parquet")
+    rewrite(tmp_path / "part-?.parquet", tmp_path / "out.parquet", E164)
+    assert pq.read_table(tmp_path / "out.parquet")["n"].to_pylist() == [None, "x", None]
+
+
 # Rejects, further columns
+
+
+def test_a_malformed_line_is_there_whichever_column_stood_first(tmp_path):
+    """Also where that one was ours, and is left out."""
+    assert rejects(tmp_path, "batcher_code,Name,TN\nEMPTY,Joe,\nEMPTY,Zoe\n") == ["EMPTY", "ROW_MALFORMED"]
+    found = [row[:2] for row in beside(tmp_path / "out.csv", "rejects")]
+    assert found == [["Joe", ""], ["EMPTY,Zoe", ""]]
 
 
 def test_rejected_rows_stand_in_the_rejects_alone_and_can_be_mended(tmp_path):
