@@ -80,7 +80,7 @@ def find_tn_column(columns: Sequence[str], named: str | None, where: str = "") -
     else:
         close = difflib.get_close_matches(named, columns, 1)
         what, hint = f'there is no column "{named}"', f' - did you mean "{close[0]}"?' if close else "."
-        remedy = "Name one of them."
+        remedy = 'Name one of them: [input] tn = "…" in the job file, --tn or --also.'
     raise InputError(f"{front}{what} (NO_TN_COLUMN){hint} The columns are {listed(columns)}. {remedy}")
 
 
