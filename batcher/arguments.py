@@ -28,7 +28,7 @@ VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Log more.")
 QUIET = click.option("-q", "--quiet", is_flag=True, help="Log warnings only.")
 
 
-STRICT = click.option("--strict", is_flag=True, help="Refuse what is only warned about otherwise, as [input] strict.")
+STRICT = click.option("--strict", is_flag=True, help="Refuse scientific notation, unknown area codes and odd files.")
 
 
 KNOWN_NPAS = click.option(
@@ -40,12 +40,17 @@ KNOWN_NPAS = click.option(
 )
 
 
+#: Characters of a file of area codes at most; there are 800 of them.
+_MOST_NPAS = 65_536
+
+
 def read_npas(file: Path | None) -> frozenset[int]:
     """The area codes of a text file, apart by blanks, commas or lines; `#` begins a remark."""
     if file is None:
         return frozenset()
     try:
-        text = file.read_text("utf-8-sig")
+        with file.open(encoding="utf-8-sig") as opened:
+            text = opened.read(_MOST_NPAS)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--known-npa {file}: cannot be read ({error}).") from error
     words = re.sub(r"#.*", "", text).replace(",", " ").split()

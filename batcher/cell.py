@@ -130,14 +130,15 @@ def is_not_data(text: str) -> bool:
 
 
 def _is_not_data(text: str) -> bool:
-    if _NOT_DATA.match(text) or _plain(text) in HEADINGS:
+    if _NOT_DATA.match(text) or plain_name(text) in HEADINGS:
         return True
     first, *others = _DELIMITER.split(text)
-    return _plain(first) in HEADINGS and not any(character.isdigit() for cell in others for character in cell)
+    return plain_name(first) in HEADINGS and not any(character.isdigit() for cell in others for character in cell)
 
 
-def _plain(text: str) -> str:
-    return re.sub(r"[\W_]+", "", text.lower())
+def plain_name(text: str) -> str:
+    """A column's name without regard to case, spaces and punctuation."""
+    return "".join(filter(str.isalnum, text.casefold()))
 
 
 def _holds_several(text: str) -> bool:

@@ -14,16 +14,11 @@ from dataclasses import dataclass
 from itertools import count, islice, takewhile
 
 from batcher import tn
-from batcher.cell import HEADINGS
+from batcher.cell import HEADINGS, plain_name
 from batcher.errors import InputError
 from batcher.numbering import abroad
 from batcher.scan import BOM, MAX_LINE_BYTES, QUOTED, Refuse
 
-#: Headers of a column of TNs, in lower case without spaces and punctuation.
-TN_HEADER = re.compile("|".join(sorted(HEADINGS)))
-
-#: Of these, what may as well be a value: a type of line, a remark.
-_WORDS = {"phone", "tel", "telephone", "number", "numbers"}
 #: So many lines may stand above a header.
 _MOST_TITLES = 10
 #: A cell, whichever mark it is that ends it: a quote is one only where the cell begins, and then it may hold line ends.
@@ -79,6 +74,9 @@ def read_header(head: bytes, *, is_whole: bool, wanted: Collection[str], refuse:
     if not lines:
         raise refuse("PARSE_ERROR", "the first line cannot be read", "Check what wrote the file", offset=0)
     if lines[0].holds_number():
+        if any(any(map(is_name, line.cells)) and not line.holds_number() for line in lines[1:2]):
+            what = "a telephone number stands above what looks like the header"
+            raise refuse("PARSE_ERROR", what, "Delete the lines above the header", offset=lines[0].start)
         return _headless(lines[0])
     # A number is no title: what stands below one is none of the header.
     above = list(takewhile(lambda line: not line.holds_number(), lines))
@@ -115,47 +113,9 @@ def _is_tn(cell: str) -> bool:
     return tn.parse(cell, _LABELLED, international=abroad).reason in _NUMBERS
 
 
-def is_other(cells: Sequence[str], columns: Sequence[str], below: Sequence[str]) -> bool:
-    """Whether a line below the header is one of another file: it names columns where this one has others.
-
-    A line in which a cell has a digit, names apart, is data. The same header once more is none of another file.
-    """
-    here, names = list(map(plain_name, columns)), list(map(plain_name, cells))
-    known = {*here, *HEADINGS}
-    named = [place for place, name in enumerate(names) if name and name in known]
-    moved = [place for place in named if here[place : place + 1] != [names[place]]]
-    others = (cell for name, cell in zip(names, cells, strict=True) if name not in known)
-    if not moved or len(cells) < 2 or any(map(str.isdigit, "".join(others))):
-        return False
-    # One word that people write into a row as well is a name where a number stands below it.
-    is_word = len(named) == 1 and names[moved[0]] in _WORDS
-    return not is_word or any(map(_is_tn, below[moved[0] : moved[0] + 1]))
-
-
-def spellings(columns: Sequence[str]) -> set[str]:
-    """How names of columns, these and those of TNs, usually are written: to find a line that may hold some."""
-    words = {
-        *columns,
-        *HEADINGS,
-        "Phone Number",
-        "Phone Numbers",
-        "Telephone Number",
-        "Telephone Numbers",
-        "Full Number",
-    }
-    bare = {word.strip().strip("\ufeff") for word in words if word.strip()}
-    cased = {form for word in bare for form in (word, word.lower(), word.upper(), word.title(), word.capitalize())}
-    return {f"{before}{word}{behind}" for word in cased for before in ("", " ", "\ufeff") for behind in ("", " ")}
-
-
 def _is_named(wanted: Collection[str]) -> Callable[[str], bool]:
-    plain = {plain_name(name) for name in wanted}
-    return lambda cell: plain_name(cell) in plain or TN_HEADER.fullmatch(plain_name(cell)) is not None
-
-
-def plain_name(name: str) -> str:
-    """A column's name without regard to case, spaces and punctuation."""
-    return "".join(character for character in name.casefold() if character.isalnum())
+    plain = {*map(plain_name, wanted), *HEADINGS}
+    return lambda cell: plain_name(cell) in plain
 
 
 def _lines(head: bytes, *, is_whole: bool, refuse: Refuse) -> Iterator[_Line]:

@@ -59,7 +59,7 @@ def normalize(raw: pd.Series, rules: tn.Rules = _DEFAULT) -> pd.DataFrame:
 
 def e164(tns: NDArray[np.int64]) -> pa.Array:
     """The TNs as Arrow text, "+19195550123"; "" for 0."""
-    is_near = _is_north_american(tns)
+    is_near = is_north_american(tns)
     # Twelve bytes a row, written as three words of four characters: "+1NP" "ANXX" "XXXX".
     ten_digits = tns[is_near] - 10_000_000_000
     six_digits = ten_digits // 10_000
@@ -86,7 +86,8 @@ def _words() -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     return np.frombuffer(heads.encode(), "<u4"), np.frombuffer(four_digits.encode(), "<u4")
 
 
-def _is_north_american(tns: NDArray[np.int64]) -> NDArray[np.bool_]:
+def is_north_american(tns: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the TNs are +1 numbers."""
     return (tns >= tn.NORTH_AMERICA[0]) & (tns <= tn.NORTH_AMERICA[-1])
 
 

@@ -28,7 +28,7 @@ def read_names(file: BinaryIO, size: int, refuse: Refuse) -> list[str]:
     """Check the footer of a file of `size` bytes, and give the names of its columns."""
     try:
         parquet = _open(file)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         what = f"a damaged or truncated Parquet file ({error})"
         raise refuse("BAD_CONTAINER", what, "Export it anew") from error
     metadata = parquet.metadata
@@ -37,7 +37,12 @@ def read_names(file: BinaryIO, size: int, refuse: Refuse) -> list[str]:
         raise refuse("BAD_CONTAINER", "it claims more than a file of its size can hold", "Export it anew")
     for column in parquet.schema_arrow:
         held = _held(column)
-        if pa.types.is_nested(held) or pa.types.is_binary(held) or pa.types.is_large_binary(held):
+        if (
+            pa.types.is_nested(held)
+            or pa.types.is_binary(held)
+            or pa.types.is_large_binary(held)
+            or pa.types.is_binary_view(held)
+        ):
             raise refuse("COLUMN_TYPE", f'column "{column.name}" holds {held}', "Store it as text, or leave it out")
     return list(parquet.schema_arrow.names)
 

@@ -6,7 +6,6 @@ Knows nothing of the other files of an input, and interprets no cell.
 from __future__ import annotations
 
 import codecs
-import csv
 import hashlib
 import os
 from collections import Counter
@@ -22,7 +21,8 @@ from numpy.typing import NDArray
 
 from batcher import delimited, parquet, workbook
 from batcher.errors import InputError
-from batcher.header import Header, is_other, read_header, spellings
+from batcher.header import Header, read_header
+from batcher.heading import Headings
 from batcher.origin import STDIN, Encoding, open_origin
 from batcher.scan import BOM, MAX_LINE_BYTES, NotUtf8, Scan, whole_characters
 from batcher.spool import BATCH_ROWS
@@ -84,17 +84,6 @@ def listed(names: Sequence[str]) -> str:
 def _is_text(start: bytes) -> bool:
     """Whether a name goes on behind what would be a file's magic: `PARENT_ID` is no encrypted Parquet."""
     return bool(start) and all(byte >= 0x20 or byte in b"\t\r\n" for byte in start) and start.isascii()
-
-
-def _may_be_headers(frame: pa.RecordBatch, malformed: NDArray[np.bool_], columns: Sequence[str]) -> NDArray[np.intp]:
-    """Rows with a cell that is called like a column and without a number elsewhere, and ragged lines without a digit."""
-    names = pa.array(sorted(spellings(columns)), pa.string())
-    named = np.array([pc.is_in(column, names).to_numpy(zero_copy_only=False) for column in frame.columns])
-    found = np.flatnonzero(named.any(axis=0) | malformed)
-    cells = frame.take(pa.array(found)).columns
-    digits = np.array([pc.match_substring_regex(column, "[0-9]").to_numpy(zero_copy_only=False) for column in cells])
-    has_digits: NDArray[np.bool_] = (digits & ~named[:, found]).any(axis=0)
-    return found[~has_digits]
 
 
 class Part:
@@ -195,7 +184,7 @@ class Part:
     def batches(self) -> Iterator[Batch]:
         try:
             yield from self._batches()
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             code = "PARSE_ERROR" if self.kind == "csv" else "BAD_CONTAINER"
             raise self._refusal(code, f"cannot be read ({error})", "Export it anew") from error
         self._origin.check_unchanged()
@@ -207,25 +196,14 @@ class Part:
             return
         stream = self._origin.text()
         stream.read(self.header.start)
+        headings = Headings(self.columns, self.header.delimiter)
         for frame, malformed in delimited.read_text(stream, self.header.delimiter, self.columns):
-            self._check_no_other_header(frame, malformed)
+            if other := headings.find(frame, malformed):
+                what = f"row {other[0]:,} is a header with other columns ({listed(other[1])})"
+                raise self._refusal("PARSE_ERROR", what, "Files that are put together must have the same columns")
             for start in range(0, frame.num_rows, BATCH_ROWS):
                 rows = frame.slice(start, BATCH_ROWS)
                 yield Batch(rows, malformed[start : start + BATCH_ROWS], rows)
-
-    def _check_no_other_header(self, frame: pa.RecordBatch, malformed: NDArray[np.bool_]) -> None:
-        """InputError for a second header with other columns: what stands below it would be read in the wrong ones."""
-
-        def cells(row: int) -> list[str]:
-            found = [column[row].as_py() for column in frame.columns] if row < frame.num_rows else []
-            is_line = bool(found) and malformed[row]
-            return next(csv.reader(found[:1], delimiter=self.header.delimiter), []) if is_line else found
-
-        for row in _may_be_headers(frame, malformed, self.columns).tolist():
-            if is_other(line := cells(row), self.columns, cells(row + 1)):
-                what = f"a second header has other columns ({listed(line)})"
-                remedy = "Files that are put together must have the same columns in one order"
-                raise self._refusal("PARSE_ERROR", what, remedy)
 
     def _kind(self, head: bytes) -> str:
         text = head.removeprefix(BOM).lstrip()

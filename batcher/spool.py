@@ -215,9 +215,14 @@ class Table(_Writing):
     def __init__(self, path: Path, schema: pa.Schema, form: Form) -> None:
         super().__init__(path)
         self.schema, self._form = schema, form
+        self._is_safe = form.excel_safe and form.kind == "csv"
+        names = pa.array(schema.names, pa.string())
+        self._written = (
+            pa.schema(zip(_excel_safe(names).to_pylist(), schema.types, strict=True)) if self._is_safe else schema
+        )
         self._writer: pacsv.CSVWriter | pq.ParquetWriter
         if form.kind == "csv":
-            is_plain = set('",;\t|\r\n').isdisjoint("".join(schema.names))  # also for whoever sniffs the mark
+            is_plain = set('",;\t|\r\n').isdisjoint("".join(self._written.names))  # also for whoever sniffs the mark
             options = pacsv.WriteOptions(
                 include_header=form.has_header,
                 delimiter=form.delimiter,
@@ -225,15 +230,15 @@ class Table(_Writing):
                 # Eight times the default rows at once are written half as fast again (measured).
                 batch_size=8_192,
             )
-            self._writer = pacsv.CSVWriter(self._file, schema, write_options=options)
+            self._writer = pacsv.CSVWriter(self._file, self._written, write_options=options)
         else:
             self._writer = pq.ParquetWriter(self._file, schema, compression="zstd")
         self._stack.enter_context(self._writer)
 
     def append(self, frame: pa.RecordBatch) -> None:
-        if self._form.excel_safe and self._form.kind == "csv":
+        if self._is_safe:
             columns = [_excel_safe(column) if column.type == pa.string() else column for column in frame.columns]
-            frame = pa.RecordBatch.from_arrays(columns, schema=frame.schema)
+            frame = pa.RecordBatch.from_arrays(columns, schema=self._written)
         self._writer.write_batch(frame)
 
 

@@ -10,15 +10,15 @@ import difflib
 import glob
 import hashlib
 import os
-import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
 import pyarrow as pa
 
+from batcher.cell import HEADINGS, plain_name
 from batcher.errors import InputError
-from batcher.header import NOTHING, TN_HEADER, plain_name
+from batcher.header import NOTHING
 from batcher.origin import STDIN, MissingInput
 from batcher.part import Batch, Part, listed, select
 
@@ -67,8 +67,8 @@ def find_tn_column(columns: Sequence[str], named: str | None, where: str = "") -
     """
     if named is not None and named in columns:
         return named
-    wanted = TN_HEADER if named is None else re.compile(re.escape(plain_name(named)))
-    found = [name for name in columns if wanted.fullmatch(plain_name(name))]
+    wanted = HEADINGS if named is None else {plain_name(named)}
+    found = [name for name in columns if plain_name(name) in wanted]
     if len(found) == 1:
         return found[0]
     front = f"{where}: " if where else ""
@@ -137,8 +137,8 @@ class Source:
     @property
     def schema(self) -> pa.Schema:
         """The columns' own types: those of a Parquet file, otherwise text; of several files, the first that holds any."""
-        own, *others = [part.schema() for part in self._parts]
-        kinds = {name: [schema.field(name) for schema in (own, *others)] for name in own.names}
+        schemas = [part.schema() for part in self._parts]
+        kinds = {name: [schema.field(name) for schema in schemas] for name in self.columns}
         return pa.schema([next((each for each in kind if each.type != pa.null()), kind[0]) for kind in kinds.values()])
 
     @property

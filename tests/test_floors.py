@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "batcher"
 FLOORS = (
     "__init__ errors model visible codes cell tn",
     (
-        "blob spool scan numbering header origin delimited parquet workbook part table kernel normalize "
+        "blob spool scan numbering header heading origin delimited parquet sheet workbook part table kernel normalize "
         "ledger.tables ledger.file ledger.rows ledger.readings ledger.record ledger "
         "carrier carrier.xml carrier.limits carrier.retry carrier.auth carrier.destination carrier.client carrier.wire "
         "carrier.settle carrier.recorder carrier.look_up carrier.ensure carrier.converse"

@@ -270,6 +270,14 @@ def test_no_cell_is_a_formula_to_a_spreadsheet(tmp_path, cell, written):
     assert pq.read_table(tmp_path / "out.parquet")["x"].to_pylist() == [cell]
 
 
+def test_the_name_of_a_column_is_no_formula_either(tmp_path):
+    """The header comes from somebody's file as well."""
+    schema = pa.schema([("=HYPERLINK(1)", pa.string()), ("n", pa.int64())])
+    with Table(tmp_path / "out.csv", schema, SAFE) as table:
+        table.append(pa.RecordBatch.from_pydict({"=HYPERLINK(1)": ["x"], "n": [1]}, schema=schema))
+    assert (tmp_path / "out.csv").read_text() == '\'=HYPERLINK(1),n\n"x",1\n'
+
+
 def test_a_table_is_written_as_its_form_says(tmp_path):
     """Another mark, and no header."""
     schema = pa.schema([("a;b", pa.string()), ("c", pa.int64())])

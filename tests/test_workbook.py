@@ -68,7 +68,33 @@ def test_a_damaged_workbook_is_refused(tmp_path):
     path = tmp_path / "numbers.xlsx"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("xl/workbook.xml", "<nothing/>")
-    with pytest.raises(InputError, match=r"damaged workbook .*BAD_CONTAINER"):
+    with pytest.raises(InputError, match=r"damaged or protected workbook .*BAD_CONTAINER"):
+        open_source(path)
+
+
+def test_a_damaged_byte_is_seen_wherever_it_lies(tmp_path):
+    """Also in the texts that the sheets share, and where nothing is compressed: the archive knows its sums."""
+    path = saved(tmp_path, {"A": [["TN", "To"], ["2015550123", "x"]]})
+    with zipfile.ZipFile(path) as whole:
+        parts = {name: whole.read(name) for name in whole.namelist()}
+    with zipfile.ZipFile(path, "w") as stored:
+        for name, content in parts.items():
+            stored.writestr(name, content)
+    path.write_bytes(path.read_bytes().replace(b"2015550123", b"2015550177"))
+    with pytest.raises(InputError, match=r"damaged or protected workbook .*BAD_CONTAINER"):
+        open_source(path)
+
+
+@pytest.mark.parametrize("offset", range(60, 400, 40))
+def test_a_damaged_workbook_ends_in_words(tmp_path, offset):
+    """Whatever the archive's reader makes of it."""
+    path = saved(tmp_path, {"A": [["TN", "To"], ["2015550123", "x"]]})
+    with zipfile.ZipFile(path) as whole:
+        start = whole.getinfo("xl/worksheets/sheet1.xml").header_offset
+    content = bytearray(path.read_bytes())
+    content[start + offset] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"BAD_CONTAINER"):
         open_source(path)
 
 
@@ -103,7 +129,17 @@ def with_cells(folder: Path, cells: str) -> Path:
         ("<row r='3'><c r='A3'><f t='shared' si='0'/><v></v></c></row>", "formula without its value"),
         ('<x:row xmlns:x="urn:x" r="3"><x:c r="A3"><x:f>1+1</x:f></x:c></x:row>', "formula without its value"),
         ('<row r="1048576"><c s="1" r="XFD1048576"><v>1</v></c></row>', "far away from the others"),
-        ('<row r="1048576"><c><v>1</v></c></row><row r="3"><c r="XFD3"><v>1</v></c></row>', "far away from the others"),
+        ('<row r="3"><c r="XFD3"><v>1</v></c></row><row r="1048576"><c><v>1</v></c></row>', "far away from the others"),
+        ('<row r="3">' + "<c/>" * 16_383 + '<c><v>1</v></c></row><row r="1048576"><c><v>1</v></c></row>', "far away"),
+        ('<row r="3"><c r="A3"><v>1</v></c><c r="A3"><v>2</v></c></row>', "there twice"),
+        ('<row r="2"><c r="A2"><v>1</v></c></row>', "there twice"),
+        ('<row r="3"><c r="A4"><v>1</v></c></row>', "stands in another row than it says"),
+        ('<row r="3"><c r="xfd1048576"><v>1</v></c></row>', "stands in another row than it says"),
+        ('<row r="3"><c r="A3"><v><![CDATA[2015550124]]></v></c></row>', "not every cell of it can be read"),
+        ('</sheetData><sheetData><row r="3"><c r="A3"><v>2015550124</v></c></row>', "not every cell of it can be read"),
+        ('<row r="3"><c r="A3"><!--x--><f>1+1</f></c></row>', "formula without its value"),
+        ('<row r="3"><c r="A3" t="str"><f>1+1</f></c></row>', "formula without its value"),
+        ("<c " * 60_000, "damaged or protected"),
     ],
 )
 def test_what_would_read_as_empty_or_fill_the_memory_is_refused(tmp_path, cells, told):
@@ -117,7 +153,7 @@ def test_what_would_read_as_empty_or_fill_the_memory_is_refused(tmp_path, cells,
     [
         '<row r="3"><c r="A3" t="str"><f>IF(B3="","",B3)</f><v></v></c></row>',
         '<row r="3"><c r="A3"><v/></c></row>',
-        '<row r="1048576"><c r="XFD1048576" s="1"/><c r="XFC1048576" s="1"></c></row>',
+        '<row r="1048576"><c r="XFC1048576" s="1"></c><c r="XFD1048576" s="1"/></row>',
     ],
     ids=["a formula whose result is empty", "empty", "a colour far away"],
 )

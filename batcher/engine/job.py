@@ -96,7 +96,7 @@ class Input(_Table):
     tn: str | None = None
     """Column of the TN; found by its header when left out."""
     strict: bool = False
-    """What is only warned about otherwise is refused: numbers in scientific notation, unknown area codes, odd files."""
+    """Numbers in scientific notation with all their digits, unknown area codes and odd files are refused, not only told."""
     relax: tuple[Literal["extensions", "vanity", "labels"], ...] = Field((), strict=False)
     """What is refused otherwise is taken with a warning: extensions are dropped, letters dialled, labels removed."""
     known_npas: tuple[Annotated[int, Field(ge=200, le=999)], ...] = Field((), strict=False)

@@ -74,8 +74,7 @@ def source_of(job: Job) -> Source:
 
 def columns_of(job: Job, source: Source) -> str | None:
     """The TN column of the input; InputError when it, or a column that a setting names, is not there."""
-    where = f"{source.path}, line 1" if source.kind == "csv" else str(source.path)
-    tn_column = find_tn_column(source.columns, job.input.tn, where) if job.needs_tn else None
+    tn_column = find_tn_column(source.columns, job.input.tn, str(source.path)) if job.needs_tn else None
     wanted = {(binding.step, binding.setting): binding.column for binding in bindings(job.steps) if binding.column}
     missing = [
         job.lines.told(

@@ -16,9 +16,6 @@ from batcher.tn import REASON, Rules, is_not_data, parse
 
 _NUMBER = Rules(relax=frozenset({"extensions"}))
 
-#: What may be no data, seen from afar: a comment, a total, a count.
-_NOT_DATA = r"(?i)^\s*(?:--|#|(?:grand )?(?:sub)?total|\(?[0-9,]+ (?:row|record|line))"
-
 
 def whole(batch: Batch, delimiter: str) -> Batch:
     """Ragged rows of a file whose first column is the TN's are rows: nothing can have shifted it.
@@ -36,7 +33,7 @@ def whole(batch: Batch, delimiter: str) -> Batch:
                 continue
             if 1 < len(cells) < len(names):
                 found[row] = cells + [""] * (len(names) - len(cells))
-            elif len(cells) > len(names) > 1 and not parse(cells[1], _NUMBER).tn:
+            elif len(cells) > len(names) > 1 and not any(map(_is_number, (cells[1], *cells[len(names) :]))):
                 found[row] = cells[:1] + [""] * (len(names) - 1)
     if not found:
         return batch
@@ -51,10 +48,12 @@ def whole(batch: Batch, delimiter: str) -> Batch:
     return Batch(frame, malformed, frame)
 
 
+def _is_number(cell: str) -> bool:
+    """A number, or what may be the rest of one: 0101 behind 919-555-0100."""
+    return cell.strip().isdigit() or parse(cell, _NUMBER).tn > 0
+
+
 def why_ragged(lines: pa.Array) -> NDArray[np.uint8]:
     """Why each of these lines is no row: it is none of the data, or ragged."""
-    reasons = np.full(len(lines), REASON["ROW_MALFORMED"], np.uint8)
-    for place in np.flatnonzero(pc.match_substring_regex(lines, _NOT_DATA)):
-        if is_not_data(lines[place].as_py()):
-            reasons[place] = REASON["NOT_DATA"]
-    return reasons
+    codes = ("NOT_DATA" if is_not_data(line) else "ROW_MALFORMED" for line in lines.to_pylist())
+    return np.fromiter(map(REASON.__getitem__, codes), np.uint8, len(lines))

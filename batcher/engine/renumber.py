@@ -138,7 +138,7 @@ def _by_structure(tns: Sequence[int], rules: tn.Rules) -> tuple[int, list[int]]:
 
 
 def pieces(judged: Judged) -> Iterator[Piece]:
-    """The rows that are written, at most BATCH_ROWS at a time: ranges make many out of few."""
+    """The rows that are written, BATCH_ROWS at a time or all that one row becomes: ranges make many out of few."""
     going = np.flatnonzero(judged.reason == 0)
     sizes = np.ones(len(going), np.int64)
     several = {row: found for row, found in judged.several.items() if judged.reason[row] == 0}
@@ -147,7 +147,7 @@ def pieces(judged: Judged) -> Iterator[Piece]:
     start = 0
     while start < len(going):
         before = int(ends[start - 1]) if start else 0
-        stop = int(np.searchsorted(ends, before + BATCH_ROWS, "right"))
+        stop = max(start + 1, int(np.searchsorted(ends, before + BATCH_ROWS, "right")))
         rows = np.repeat(going[start:stop], sizes[start:stop])
         tns, warnings = [column[rows] for column in judged.tns], [masks[rows] for masks in judged.warnings]
         places = []

@@ -20,7 +20,8 @@ from batcher.engine.job import RESULTS, Output, Step
 from batcher.engine.judge import MALFORMED
 from batcher.engine.outcome import Window, windows
 from batcher.engine.summary import Tally
-from batcher.engine.words import Reporter
+from batcher.engine.words import REASON_COLUMNS, Reporter
+from batcher.errors import InputError
 from batcher.ledger import Ledger
 from batcher.model import FAILED, REJECTED, STATUSES, Read
 from batcher.normalize import e164
@@ -41,7 +42,12 @@ _WARNINGS = pa.schema(
 )
 #: Rejects of each code that are shown.
 _EXAMPLES = 3
-_REASON_COLUMNS = [pa.field("batcher_code", pa.string()), pa.field("batcher_reason", pa.string())]
+
+
+def check_carried(folder: RunFolder, ledger: Ledger, output: Output) -> None:
+    """InputError when a column that is to be carried is not in the input of the run."""
+    if missing := [name for name in output.carry if name not in ledger.run()["facts"]["columns"]]:
+        raise InputError(f'[output] carry: the input of run {folder.run_id} has no column "{missing[0]}".')
 
 
 def write_reports(
@@ -52,11 +58,12 @@ def write_reports(
     InputError when a column that is to be carried is not in the input.
     """
     facts = ledger.run()["facts"]
+    check_carried(folder, ledger, output)
     reporter = Reporter(facts, steps, api)
     tally = Tally()
     form = Form(output.format, excel_safe=output.excel_safe)
     carried = pa.schema([*_RESULTS, *((name, pa.string()) for name in output.carry)])
-    again = pa.schema([*((name, pa.string()) for name in reporter.columns), *_REASON_COLUMNS])
+    again = pa.schema([*((name, pa.string()) for name in reporter.columns), *REASON_COLUMNS])
     with ExitStack() as stack:
         rows = stack.enter_context(InputFile(folder.input))
 

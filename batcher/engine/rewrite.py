@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from batcher import tn
 from batcher.engine.renumber import EXPANDED, Judged, Piece, Wish, judge, pieces
 from batcher.engine.summary import counted
-from batcher.engine.words import with_unseen
+from batcher.engine.words import REASON_COLUMNS, with_unseen
 from batcher.errors import InputError
 from batcher.normalize import e164
 from batcher.origin import STDIN
@@ -34,7 +34,6 @@ _UNWRITTEN = {".gz", ".zst", ".zip", ".bz2", ".xz", ".xls", ".xlsx"}
 #: So much text of rows that are written is in memory at once.
 _PORTION_BYTES = 32 * 1024 * 1024
 _WARNINGS = pa.schema([("row", pa.int64()), *((name, pa.string()) for name in ("tn", "code", "description"))])
-_REASONS = [pa.field("batcher_code", pa.string()), pa.field("batcher_reason", pa.string())]
 
 
 @dataclass
@@ -57,7 +56,7 @@ def rewrite(path: Path, target: Path, wish: Wish) -> dict[str, Any]:
         columns = _columns(source, wish)
         count = _Count()
         # What an earlier run said of its rejects says nothing about them now.
-        own = [name for name in source.columns if name in columns or not name.lower().startswith("batcher_")]
+        own = [name for name in source.columns if name in columns or name not in REASON_COLUMNS.names]
         form = _form(source, target)
         is_typed = form.kind == source.kind == "parquet"
         with ExitStack() as stack:
@@ -66,7 +65,7 @@ def rewrite(path: Path, target: Path, wish: Wish) -> dict[str, Any]:
                 return stack.enter_context(Table(name, schema, form))
 
             written = table(target, _schema(source, own, columns, is_typed=is_typed), form)
-            rejects = table(_beside(target, "rejects"), pa.schema([*map(_text, own), *_REASONS]), Form())
+            rejects = table(_beside(target, "rejects"), pa.schema([*map(_text, own), *REASON_COLUMNS]), Form())
             warnings = table(_beside(target, "warnings"), _WARNINGS, Form())
             source.digest()
             for code, text in source.warnings:
@@ -107,8 +106,7 @@ def _beside(target: Path, name: str) -> Path:
 
 def _columns(source: Source, wish: Wish) -> list[str]:
     """The column of the TN and the further ones; InputError when one is not there, twice, or has lost digits."""
-    where = f"{source.path}, line 1" if source.kind == "csv" else str(source.path)
-    columns = [find_tn_column(source.columns, name, where) for name in (wish.column, *wish.also)]
+    columns = [find_tn_column(source.columns, name, str(source.path)) for name in (wish.column, *wish.also)]
     if len(set(columns)) < len(columns):
         raise InputError("--also names a column that is rewritten already: name each once.")
     for name in columns:

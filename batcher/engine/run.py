@@ -11,6 +11,7 @@ import secrets as entropy
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from batcher.engine.identity import (
 )
 from batcher.engine.job import Job, Limits, Output, Step
 from batcher.engine.judge import columns_of, take_in
-from batcher.engine.report import write_reports
+from batcher.engine.report import check_carried, write_reports
 from batcher.engine.send import Options, Progress, send_steps, submission_of
 from batcher.engine.steps import kept, plan_step, restored
 from batcher.engine.summary import exit_code, summarize, summary_text, write_summary
@@ -145,7 +146,7 @@ def _create(job: Job, way: Way, source: Source, of_job: str, options: Options) -
 def _refuse_oddities(facts: Mapping[str, Any], job: Job, *, is_limited: bool) -> None:
     """InputError for too many rejected rows, and, with `strict`, for anything odd about the file; else it is logged."""
     for oddity in facts["oddities"]:
-        _log.warning(oddity)
+        _log.warning("the input is odd", why=oddity)
     if is_limited and (why := over_budget(facts, job.limits)):
         raise InputError(f"{facts['input']}: {why} Nothing was sent.")
     if job.input.strict and facts["oddities"]:
@@ -185,6 +186,7 @@ def _work(folder: RunFolder, job: Job, way: Way, options: Options, progress: Pro
     with opened(folder) as ledger:
         steps = restored(ledger)
         _check_files(folder, ledger)
+        check_carried(folder, ledger, job.output)
         if options.stale:
             ledger.revive_stale()
         if not options.stale and (stale := ledger.retire_stale(time.time() - job.limits.max_age)):
@@ -277,7 +279,10 @@ def _put_to_rest(folder: RunFolder, job: Job, way: Way, progress: Progress) -> d
         except BatcherError as stopped:
             error = stopped  # nothing retires: the next start looks again
         facts = {"pid": os.getpid(), "seconds": time.monotonic() - started, "requests": 0, "throttled": 0, **count}
-        summary = _close(folder, ledger, steps, job, attempt, facts, error)
+        # What it is to carry is said of the new input, not of this one.
+        carry = tuple(name for name in job.output.carry if name in ledger.run()["facts"]["columns"])
+        kept = replace(job, output=job.output.model_copy(update={"carry": carry}))
+        summary = _close(folder, ledger, steps, kept, attempt, facts, error)
     if error is not None:
         raise error
     return summary

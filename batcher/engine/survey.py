@@ -14,9 +14,10 @@ import numpy as np
 
 from batcher.engine.folder import RunFolder
 from batcher.engine.job import Limits
+from batcher.normalize import is_north_american
 from batcher.numbering import of_npa
 from batcher.spool import BATCH_ROWS, read_fixed
-from batcher.tn import MASK, NORTH_AMERICA, TOLL_FREE, Rules, structure
+from batcher.tn import MASK, TOLL_FREE, Rules, structure
 
 #: So many exchanges are named.
 _MOST_EXCHANGES = 5
@@ -34,7 +35,7 @@ def numbers(folder: RunFolder, rows: int, rules: Rules) -> dict[str, Any]:
     exchanges, abroad = np.zeros(1_000_000, np.int64), 0
     for start in range(0, rows, BATCH_ROWS):
         tns = read_fixed(folder.tn, "<i8", start, min(BATCH_ROWS, rows - start))
-        is_near = (tns >= NORTH_AMERICA[0]) & (tns <= NORTH_AMERICA[-1])
+        is_near = is_north_american(tns)
         exchanges += np.bincount(tns[is_near] // 10_000 - 1_000_000, minlength=1_000_000)
         abroad += int(((tns > 0) & ~is_near).sum())
     npas = {npa: count for npa, count in enumerate(exchanges.reshape(1000, 1000).sum(axis=1).tolist()) if count}

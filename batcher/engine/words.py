@@ -30,6 +30,10 @@ _NOTHING = ("NOTHING_SET", "the row sets nothing")
 _SELF_FORWARD = ("SELF_FORWARD", "the destination is the number itself: calls would loop")
 
 
+#: Behind the columns of a row that was rejected, or that failed.
+REASON_COLUMNS = pa.schema([("batcher_code", pa.string()), ("batcher_reason", pa.string())])
+
+
 def with_unseen(texts: pa.Array, cells: pa.Array, rejected: NDArray[np.bool_]) -> pa.Array:
     """The reasons of rejected cells; where one holds characters that nobody sees, with what it reads like."""
     odd = rejected & pc.match_substring_regex(cells, PATTERN).to_numpy(zero_copy_only=False)
@@ -101,7 +105,9 @@ class Reporter:
             first = pc.binary_join_element_wise("same as row ", pa.array(window.same).cast(pa.string()), "")
             codes = pc.if_else(pa.array(repeats), "DUPLICATE", codes)
             texts = pc.if_else(pa.array(repeats), first, texts)
-        return codes, with_unseen(texts, self.input_of(frame), rejected) if rejected.any() else texts
+        # A reason about a setting's cell, or about two rows, says nothing of how the TN's own cell reads.
+        own = rejected & (window.why < BAD_VALUE) & (window.same != CONFLICT)
+        return codes, with_unseen(texts, self.input_of(frame), own) if own.any() else texts
 
     def _say_bad_value(
         self,

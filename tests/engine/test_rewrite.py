@@ -445,6 +445,19 @@ def test_lists_become_rows(tmp_path):
     assert beside(tmp_path / "out.csv", "warnings")[0] == ["1", "+12012000001", "MULTIPLE_TNS", LIST_TEXT]
 
 
+def test_a_list_may_be_longer_than_a_batch(tmp_path):
+    """Its rows are written at once."""
+    text = 'TN\n"' + "\n".join(str(2_012_000_000 + number) for number in range(70_000)) + '"\n2013000000\n'
+    assert len(rewritten(tmp_path, text, relaxed("lists"))) == 70_001
+
+
+def test_a_column_of_the_users_own_stays(tmp_path):
+    """Only what an earlier run wrote beside its rejects is left out."""
+    text = "TN,batcher_id,batcher_code,batcher_reason\n2012000001,7,EMPTY,x\n12,8,EMPTY,x\n"
+    assert rewritten(tmp_path, text) == [["+12012000001", "7"]]
+    assert beside(tmp_path / "out.csv", "rejects")[0][:3] == ["12", "8", "TOO_SHORT"]
+
+
 def test_numbers_of_a_range_are_judged_as_they_are_alone(tmp_path):
     """The same warnings; what strict refuses of one number, it refuses of a range."""
     text = "TN\n900-200-1000 - 1001\n372-200-1000 - 1001\n2012000001; 4162000001\n"

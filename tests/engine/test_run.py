@@ -300,6 +300,22 @@ def test_a_changed_input_or_job_supersedes_the_unfinished_run(tmp_path, what):
     assert (job.output_path / "latest").resolve() == Path(summary["folder"])
 
 
+def test_a_column_that_only_the_new_input_has_is_carried_by_the_new_run_alone(tmp_path):
+    """Superseding writes the old run's reports without it; its own rows, resumed, are refused before anything is sent."""
+    simulated = account()
+    job = write_job(tmp_path, SMS, A)
+    with pytest.raises(Interrupted):
+        start(job, way_to(simulated), StopsAtStart())
+    carrying = write_job(tmp_path, SMS, A, before='carry = ["Ticket"]\n')
+    with pytest.raises(InputError, match='"Ticket"'):
+        start(carrying, way_to(simulated))
+    assert simulated.executed()["orders"] == 0
+    carrying = write_job(tmp_path, SMS, "TN,Ticket\n2012000001,T1\n", before='carry = ["Ticket"]\n')
+    summary = start(carrying, way_to(simulated))
+    assert (summary["exit_code"], summary["statuses"]["succeeded"]) == (0, 1)
+    assert fates({"folder": runs(job)[0]}) == [("pending", "SUPERSEDED")] * 2
+
+
 @pytest.mark.parametrize("why", ["rejects", "strict"])
 def test_an_input_that_is_refused_takes_nobodys_place(tmp_path, why):
     """Too many rejects, or an odd file: the unfinished run stays as it was, and its own input goes on."""

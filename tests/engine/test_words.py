@@ -107,3 +107,11 @@ def test_what_nobody_sees_is_shown(tmp_path):
     assert texts[0].endswith('The cell reads "2012\\u202e000001".')
     assert texts[1].endswith('The cell reads "20120\\u000000002".')
     assert "reads" not in texts[2]
+
+
+def test_a_reason_about_another_cell_does_not_show_the_number(tmp_path):
+    """The TN was read; what is wrong is its destination."""
+    with begun(tmp_path, FAILOVER, "TN,To\n\u200b2012000001,911\n") as (folder, ledger):
+        codes, texts, _, _ = told(folder, ledger, 1)
+    assert codes == ["BAD_VALUE"]
+    assert "reads" not in texts[0]

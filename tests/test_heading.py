@@ -1,0 +1,77 @@
+"""Files that were put together: a header with other columns is refused wherever it stands, and no row of data is."""
+
+from __future__ import annotations
+
+import pytest
+
+from batcher.errors import InputError
+from batcher.table import open_source
+
+
+def rows(folder, text):
+    (folder / "numbers.csv").write_bytes(text.encode())
+    with open_source(folder / "numbers.csv") as source:
+        return sum(batch.frame.num_rows for batch in source.batches())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("Dest,TN\n8042105760,2015551234\nTN,Dest\n2015551235,8042105761\n", id="turned"),
+        pytest.param("TN,Dest,Fax\n2015551234,x,y\nTN,Fax,Dest\n2015550004,a,b\n", id="the first stays"),
+        pytest.param("TN,Dest\n2015551234,x\n\ufeffDest,TN\n2015550005,2015550006\n", id="BOM"),
+        pytest.param("TN,Dest\n2015551234,x\ndest, tn\n2015550005,2015550006\n", id="case and blank"),
+        pytest.param("Phone Number,Fax Number\n9195550100,x\nFaxNumber,PhoneNumber\ny,9195550101\n", id="joined"),
+        pytest.param(
+            "Phone Number,Fax Number\n9195550100,x\nfax_number,phone_number\ny,9195550101\n", id="underscores"
+        ),
+        pytest.param("TN,Fax\n9195550100,x\nFax:,TN:\ny,9195550101\n", id="colons"),
+        pytest.param("TN,Fax\n9195550100,x\n\u00a0Fax,\tTN\ny,9195550101\n", id="odd blanks"),
+        pytest.param("TN,Name,City\n2015551234,x,y\nFax,Name,TN\n2015550005,c,2015550006\n", id="a strange name"),
+        pytest.param("TN,Name\n2015551234,x\nFax,TN\n2015550005,2015550006\n", id="TN and a strange name"),
+        pytest.param("TN,Name\n2015551234,x\nFax,Name,TN\n2015550005,c,2015550006\n", id="longer"),
+        pytest.param("TN,Name,City\n2015551234,x,y\nFax,TN\n2015550005,2015550006\n", id="shorter"),
+        pytest.param("TN,Name,City\n2015551234,x,y\nFax,Name,City\n2015550005,x,y\n", id="only the TN is another"),
+        pytest.param("TN,Name\n2015551234,x\nMobile,Name\n2015550005,x\n", id="of two only the TN is another"),
+        pytest.param("TN,Name\n2015551234,x\nFax,Name,Zip\n2015550005,x,27601\n", id="longer, the TN is another"),
+        pytest.param("Name,Phone\nBob,9195550100\nPhone,Phone 2\n9195550101,9195550199\n", id="a digit in a name"),
+        pytest.param("TN,Name\n9195550100,Al\nFax,Name,TN,Address1\n9195550199,B,9195550101,x\n", id="longer, a digit"),
+        pytest.param("Phone,555-0100\nDest,TN\n2015550009,2015550001\n", id="below a title"),
+        pytest.param("Phone,Name\n2015551234,x\nFax,Phone\n2015550005,2015550006\n", id="a word above a number"),
+        pytest.param("Name,TN\nBob,9195550100\nPhone,Mobile\n,9195550199\n9195550101,x\n", id="not at once"),
+        pytest.param("Name,TN\nBob,9195550100\nPhone,Mobile\n-----,-----\n9195550101,x\n", id="a line between"),
+        pytest.param("TN\n9195550100\nFax,TN\n9195550199,9195550101\n", id="in a single column"),
+    ],
+)
+def test_a_header_with_other_columns_is_refused(tmp_path, text):
+    """What stands below it would be something else than its column says."""
+    with pytest.raises(InputError, match=r"row [0-9]+ is a header with other columns .*PARSE_ERROR"):
+        rows(tmp_path, text)
+
+
+@pytest.mark.parametrize("padding", range(0, 40, 7))
+def test_at_the_border_of_two_blocks(tmp_path, padding):
+    """A word in the last row of one, the number that proves it in the next."""
+    lines = f"{'x' * padding},9195550100\n" + "Bob,9195550100\n" * 70_000 + "Phone,Mobile\n"
+    text = "Name,TN\n" + lines + "9195550101,9195550198\n" * 70_000
+    with pytest.raises(InputError, match="row 70,002 is a header with other columns"):
+        rows(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("Dest,TN\na,2015551234\nDest,TN\nb,2015551235\n", id="the same again"),
+        pytest.param("TN,Dest\n2015551234,a\n\ufefftn,DEST\n2015551235,b\n", id="with BOM and in capitals"),
+        pytest.param("TN,Type\n2015551234,Phone\n2015551235,number\nn/a,tn\n,DID\n2015551236,x\n", id="words"),
+        pytest.param("TN,Note\n2015551234,a\nNORTHEAST,\n2015551235,phone it\n", id="other words"),
+        pytest.param("Name,Phone,City,State\nAl,9195550100,x,NC\nBob,,Nashville,TN\nC,n/a,y,TN\n", id="Tennessee"),
+        pytest.param("Name,Phone,State,Type\nBob,,TN,Phone\nAl,9195550100,NC,Fax\n", id="two words"),
+        pytest.param("Phone,User,Fax\n9195550100,Al,\n,Fax,\n9195550101,Bo,\n", id="another column's name"),
+        pytest.param("Name,Phone,Main,Home\nAl,9195550100,,\nMain,,,\nBo,9195550101,,\n", id="a region"),
+        pytest.param("Firma,Kunde,Art\nx,2015551234,y\nAcme,phone,X\n", id="a word in the middle"),
+    ],
+)
+def test_what_is_no_other_header_is_a_row(tmp_path, text):
+    """The same header once more is counted as no data; a word in a row of data is one."""
+    assert rows(tmp_path, text) == len(text.splitlines()) - 1
