@@ -16,7 +16,7 @@ FLOORS = (
     "__init__ errors model visible codes cell tn",
     (
         "blob spool scan numbering header heading origin delimited parquet sheet workbook part table kernel normalize "
-        "ledger.tables ledger.file ledger.rows ledger.readings ledger.record ledger "
+        "ledger.tables ledger.states ledger.file ledger.rows ledger.readings ledger.record ledger "
         "carrier carrier.xml carrier.limits carrier.retry carrier.auth carrier.destination carrier.client carrier.wire "
         "carrier.settle carrier.recorder carrier.look_up carrier.ensure carrier.converse"
     ),

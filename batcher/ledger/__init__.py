@@ -7,7 +7,7 @@ from batcher.ledger.file import APPLICATION_ID, VERSION, refuse_network
 from batcher.ledger.readings import Readings
 from batcher.ledger.record import MAX_RESENDS, Ledger
 from batcher.ledger.rows import Head, Planned, planned
-from batcher.ledger.tables import (
+from batcher.ledger.states import (
     ACCEPTED,
     OPEN_STATES,
     PARKED,

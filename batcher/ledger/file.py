@@ -13,7 +13,7 @@ from batcher.errors import InputError, StorageFailed
 from batcher.ledger.tables import METADATA
 
 APPLICATION_ID = 0x746E6261  # "tnba"
-VERSION = 1
+VERSION = 2
 #: How long to wait for somebody else who has the file open, in seconds.
 BUSY_SECONDS = 10
 #: Failures that say nothing about the file: locked, disk full, disk failing.

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from batcher.errors import InputError, StorageFailed
 from batcher.ledger.file import open_file
 from batcher.ledger.rows import Head, chunk_of, head_of
-from batcher.ledger.tables import ACCEPTED, ATTEMPT, CHUNK, CHUNK_ISSUES, CHUNK_ROWS, EVENT, RETIRED, RUN, SETTLED, STEP
+from batcher.ledger.states import ACCEPTED, READY, REFUSED, RETIRED, SENDING, SETTLED, UNKNOWN
+from batcher.ledger.tables import ATTEMPT, CHUNK, CHUNK_ISSUES, CHUNK_ROWS, EVENT, RUN, STEP
 from batcher.model import Chunk
 
 _LOAD = (
@@ -104,6 +105,38 @@ class Readings:
         with self._reading() as db:
             return list(db.scalars(_PAGE, {"step": step, "state": state, "after": after, "most": most}))
 
+    def sendable(self, step: int, *, after: int, most: int, first: bool = False) -> list[int]:
+        """READY chunks of a step, ascending, less halves whose sister's fate is still open; or of the sample alone."""
+        sister = CHUNK.alias()
+        waits = sa.exists().where(sister.c.number == CHUNK.c.after, sister.c.state.in_((READY, SENDING, UNKNOWN)))
+        query = sa.select(CHUNK.c.number).where(
+            CHUNK.c.step == step, CHUNK.c.state == READY, CHUNK.c.number > after, CHUNK.c.first >= int(first), ~waits
+        )
+        with self._reading() as db:
+            return list(db.scalars(query.order_by(CHUNK.c.number).limit(most)))
+
+    def is_family_refused(self, family: int) -> bool:
+        """Whether nothing of a chunk whose rows were halved again and again was accepted yet."""
+        taken = CHUNK.c.state.in_((ACCEPTED, SETTLED))
+        with self._reading() as db:
+            return db.execute(sa.select(CHUNK.c.number).where(CHUNK.c.family == family, taken).limit(1)).first() is None
+
+    def first_verdicts(self, most: int) -> list[tuple[int, bool]]:
+        """(chunk, whether it was refused or FAILED) of the planned chunks that had an end first."""
+        ended = sa.select(EVENT.c.chunk, CHUNK.c.state, CHUNK.c.status).join(CHUNK, CHUNK.c.number == EVENT.c.chunk)
+        query = ended.where(EVENT.c.what.in_(("refused", "settled")), CHUNK.c.parent.is_(None)).order_by(EVENT.c.id)
+        with self._reading() as db:
+            rows = db.execute(query.limit(most)).all()
+        return [(number, state == REFUSED or status == "FAILED") for number, state, status in rows]
+
+    def unaudited(self) -> list[int]:
+        """Chunks at rest that were in doubt, or sent more than once, and were not looked up since."""
+        audits = sa.exists().where(EVENT.c.chunk == CHUNK.c.number, EVENT.c.what == "audited")
+        resting = CHUNK.c.state.in_((SETTLED, REFUSED, RETIRED))
+        query = sa.select(CHUNK.c.number).where(resting, (CHUNK.c.doubted == 1) | (CHUNK.c.attempt > 1), ~audits)
+        with self._reading() as db:
+            return list(db.scalars(query.order_by(CHUNK.c.number)))
+
     def head(self, number: int) -> Head:
         """InputError when there is no such chunk."""
         with self._reading() as db:
@@ -173,8 +206,15 @@ class Readings:
             return [dict(row) for row in db.execute(query).mappings()]
 
     def doubles(self) -> list[tuple[int, list[str]]]:
-        """Chunks for which a look-up found more than one order: (number, order ids)."""
-        query = sa.select(EVENT.c.chunk, EVENT.c.detail).where(EVENT.c.what == "found").order_by(EVENT.c.id)
+        """Chunks that the carrier holds other orders of than ours: (number, ids of all)."""
+        query = sa.select(EVENT.c.chunk, CHUNK.c.order_id, EVENT.c.detail).join(CHUNK, CHUNK.c.number == EVENT.c.chunk)
         with self._reading() as db:
-            found = [(chunk, json.loads(detail)) for chunk, detail in db.execute(query)]
-        return [(chunk, [detail["order_id"], *detail["others"]]) for chunk, detail in found if detail["others"]]
+            rows = db.execute(query.where(EVENT.c.what.in_(("found", "audited"))).order_by(EVENT.c.id)).all()
+        shown: dict[int, list[str]] = {}
+        for number, own, detail in rows:
+            said = json.loads(detail)
+            # An order of a chunk that has none by our record was executed all the same.
+            strange = [order_id for order_id in said.get("orders", said.get("others", ())) if order_id != own]
+            if strange:
+                shown.setdefault(number, [own] if own else []).extend(strange)
+        return [(number, list(dict.fromkeys(ids))) for number, ids in shown.items()]

@@ -17,31 +17,23 @@ import sqlalchemy as sa
 
 from batcher.ledger.readings import STALE, Readings
 from batcher.ledger.rows import Planned, insert_chunks, scalar
-from batcher.ledger.tables import (
+from batcher.ledger.states import (
     ACCEPTED,
-    ATTEMPT,
-    CHUNK,
-    CHUNK_ISSUES,
-    CHUNK_ROWS,
-    EVENT,
     PARKED,
     READY,
     REFUSED,
     RETIRED,
-    RUN,
     SENDING,
     SETTLED,
-    STEP,
     UNKNOWN,
+    move,
+    move_all,
 )
+from batcher.ledger.tables import ATTEMPT, CHUNK, CHUNK_ISSUES, CHUNK_ROWS, EVENT, RUN, STEP
 
 #: A proven absent chunk is sent again at most so often.
 MAX_RESENDS = 2
 
-_HERE = sa.and_(CHUNK.c.number == sa.bindparam("_number"), CHUNK.c.state.in_(sa.bindparam("_was", expanding=True)))
-#: Compare-and-set of a chunk's state, with and without the attempt as a fence.
-_MOVE = sa.update(CHUNK).where(_HERE)
-_MOVE_FENCED = _MOVE.where(CHUNK.c.attempt == sa.bindparam("_fence"))
 _NOTE = sa.insert(EVENT)
 
 
@@ -94,7 +86,7 @@ class Ledger(Readings):
     def retire_run(self, code: str) -> None:
         """Unsent chunks of the run will not be sent any more; `code` is what their rows say."""
         with self._transaction() as db:
-            db.execute(sa.update(CHUNK).where(CHUNK.c.state == READY).values(state=RETIRED, why=code))
+            move_all(db, READY, RETIRED, sa.true(), {"why": code})
             db.execute(sa.update(RUN).values(retired=code))
             db.execute(_NOTE, {"at": time.time(), "chunk": None, "what": "retired", "detail": code})
 
@@ -102,27 +94,22 @@ class Ledger(Readings):
         """Retire the unsent chunks of steps planned before that wall-clock time; how many."""
         stale = sa.select(STEP.c.number).where(STEP.c.planned < before)
         with self._transaction() as db:
-            moved = db.execute(
-                sa.update(CHUNK)
-                .where(CHUNK.c.state == READY, CHUNK.c.step.in_(stale))
-                .values(state=RETIRED, why="STALE")
-            )
-        return moved.rowcount
+            return move_all(db, READY, RETIRED, CHUNK.c.step.in_(stale), {"why": "STALE"})
 
     def retire(self, number: int, code: str) -> None:
         """READY → RETIRED: one chunk that will not be sent any more."""
         with self._transaction() as db:
-            _move(db, number, (READY,), {"state": RETIRED, "why": code})
+            move(db, number, (READY,), RETIRED, {"why": code})
             _note(db, number, "retired", {"why": code})
 
     def revive_stale(self) -> int:
         """RETIRED as STALE → READY, and the run is not finished any more. How many; see `has_stale`."""
         with self._transaction() as db:
-            moved = db.execute(sa.update(CHUNK).where(STALE).values(state=READY, why=None))
-            if moved.rowcount:
+            moved = move_all(db, RETIRED, READY, STALE, {"why": None})
+            if moved:
                 db.execute(sa.update(RUN).values(finished=None, exit_code=None))
                 db.execute(_NOTE, {"at": time.time(), "chunk": None, "what": "revived", "detail": None})
-        return moved.rowcount
+        return moved
 
     def note_lag(self, seconds: float) -> None:
         """An order was in the list only so long after its acceptance."""
@@ -164,7 +151,7 @@ class Ledger(Readings):
     def intend(self, number: int, before: bytes | None = None) -> int:
         """READY → SENDING; the attempt that may record the answer. No byte leaves before this is committed."""
         with self._transaction() as db:
-            _move(db, number, (READY,), {"state": SENDING, "attempt": CHUNK.c.attempt + 1})
+            move(db, number, (READY,), SENDING, {"attempt": CHUNK.c.attempt + 1})
             if before is not None:
                 db.execute(sa.update(CHUNK_ROWS).where(CHUNK_ROWS.c.chunk == number).values(before=before))
             attempt = scalar(db, sa.select(CHUNK.c.attempt).where(CHUNK.c.number == number))
@@ -174,57 +161,50 @@ class Ledger(Readings):
     def unsend(self, number: int, attempt: int, why: str) -> None:
         """SENDING → READY: provably not executed (not sent, 429, 401)."""
         with self._transaction() as db:
-            _move(db, number, (SENDING,), {"state": READY}, attempt)
+            move(db, number, (SENDING,), READY, attempt=attempt)
             _note(db, number, "not executed", {"why": why})
 
     def doubt(self, number: int, attempt: int, why: str) -> None:
         """SENDING → UNKNOWN: it may have been executed."""
         with self._transaction() as db:
-            _move(db, number, (SENDING,), {"state": UNKNOWN, "why": why, "doubted": 1}, attempt)
+            move(db, number, (SENDING,), UNKNOWN, {"why": why, "doubted": 1}, attempt=attempt)
             _note(db, number, "in doubt", {"why": why})
 
     def accept(self, number: int, attempt: int, order_id: str, status: str | None, early: bytes | None) -> None:
         """SENDING → ACCEPTED: the carrier answered with an order id, and perhaps with errors already."""
         with self._transaction() as db:
-            _move(
-                db,
-                number,
-                (SENDING,),
-                {"state": ACCEPTED, "order_id": order_id, "status": status, "why": None},
-                attempt,
-            )
+            values = {"order_id": order_id, "status": status, "why": None}
+            move(db, number, (SENDING,), ACCEPTED, values, attempt=attempt)
             _set_issues(db, number, early)
             _note(db, number, "accepted", {"order_id": order_id, "status": status})
 
     def found(self, number: int, order_id: str, others: Sequence[str] = ()) -> None:
         """UNKNOWN or PARKED → ACCEPTED: a look-up, or a person, found the order. `others`: doubles of it."""
         with self._transaction() as db:
-            _move(db, number, (UNKNOWN, PARKED), {"state": ACCEPTED, "order_id": order_id, "why": None})
+            move(db, number, (UNKNOWN, PARKED), ACCEPTED, {"order_id": order_id, "why": None})
             _note(db, number, "found", {"order_id": order_id, "others": list(others)})
 
     def absent(self, number: int, why: str) -> str:
-        """UNKNOWN or PARKED → READY, with the same CustomerOrderId; after two re-sends → PARKED. The new state."""
+        """UNKNOWN → READY, with the same CustomerOrderId; after two re-sends → PARKED. The new state."""
         with self._transaction() as db:
             resends = scalar(db, sa.select(CHUNK.c.resends).where(CHUNK.c.number == number))
             state = READY if resends < MAX_RESENDS else PARKED
-            reason = None if state == READY else f"absent again after {resends} re-sends"
-            _move(
-                db, number, (UNKNOWN, PARKED), {"state": state, "resends": min(resends + 1, MAX_RESENDS), "why": reason}
-            )
+            why_parked = None if state == READY else f"absent again after {resends} re-sends"
+            move(db, number, (UNKNOWN,), state, {"resends": min(resends + 1, MAX_RESENDS), "why": why_parked})
             _note(db, number, "proven absent", {"why": why, "state": state})
         return state
 
     def release(self, number: int) -> None:
         """UNKNOWN or PARKED → READY: a person says that it never reached the carrier."""
         with self._transaction() as db:
-            values = {"state": READY, "resends": 0, "order_id": None, "status": None, "why": None}
-            _move(db, number, (UNKNOWN, PARKED), values)
+            values = {"resends": 0, "order_id": None, "status": None, "why": None}
+            move(db, number, (UNKNOWN, PARKED), READY, values)
             _note(db, number, "released by a person", {})
 
     def park(self, number: int, why: str) -> None:
         """UNKNOWN or ACCEPTED → PARKED: a person, or a later start, has to look."""
         with self._transaction() as db:
-            _move(db, number, (UNKNOWN, ACCEPTED), {"state": PARKED, "why": why})
+            move(db, number, (UNKNOWN, ACCEPTED), PARKED, {"why": why})
             _note(db, number, "parked", {"why": why})
 
     def observe(self, number: int, status: str) -> None:
@@ -239,45 +219,41 @@ class Ledger(Readings):
     ) -> None:
         """`was` → SETTLED, with everything that is not plain success."""
         with self._transaction() as db:
-            _move(db, number, (was,), {"state": SETTLED, "status": status, "why": None}, attempt)
+            move(db, number, (was,), SETTLED, {"status": status, "why": None}, attempt=attempt)
             _set_issues(db, number, issues)
             _note(db, number, "settled", {"status": status})
 
     def refuse(self, number: int, attempt: int, issues: bytes | None, children: Sequence[Planned] = ()) -> None:
         """SENDING → REFUSED: nothing was created; rows that nobody named go on as `children`."""
         with self._transaction() as db:
-            _move(db, number, (SENDING,), {"state": REFUSED, "why": None}, attempt)
+            move(db, number, (SENDING,), REFUSED, {"why": None}, attempt=attempt)
             _set_issues(db, number, issues)
             _note(db, number, "refused", {"children": insert_chunks(db, children)})
 
+    def divide(self, number: int, children: Sequence[Planned]) -> None:
+        """READY → REFUSED: unsent, for its sister half was accepted; its rows go on as `children`."""
+        with self._transaction() as db:
+            move(db, number, (READY,), REFUSED)
+            _note(db, number, "divided", {"children": insert_chunks(db, children)})
+
+    def audited(self, number: int, order_ids: Sequence[str]) -> None:
+        """What the carrier's list shows of a chunk that may have been executed twice."""
+        with self._transaction() as db:
+            _note(db, number, "audited", {"orders": list(order_ids)})
+
     def recover(self, step: int, *, repeatable: bool) -> int:
         """What a dead process left in SENDING: UNKNOWN, or READY where repeating is harmless. How many."""
-        state, doubted = (READY, 0) if repeatable else (UNKNOWN, 1)
+        why = "found in SENDING at the start of an attempt"
         with self._transaction() as db:
-            moved = db.execute(
-                sa.update(CHUNK)
-                .where(CHUNK.c.step == step, CHUNK.c.state == SENDING)
-                .values(state=state, doubted=doubted, why="found in SENDING at the start of an attempt")
-            )
-        return moved.rowcount
+            if repeatable:
+                return move_all(db, SENDING, READY, CHUNK.c.step == step, {"why": why})
+            return move_all(db, SENDING, UNKNOWN, CHUNK.c.step == step, {"why": why, "doubted": 1})
 
     def unpark(self, step: int) -> int:
         """PARKED → UNKNOWN (ACCEPTED where its order id is known): every start looks again. How many."""
         with self._transaction() as db:
-            state = sa.case((CHUNK.c.order_id.is_(None), UNKNOWN), else_=ACCEPTED)
-            moved = db.execute(
-                sa.update(CHUNK).where(CHUNK.c.step == step, CHUNK.c.state == PARKED).values(state=state)
-            )
-        return moved.rowcount
-
-
-def _move(
-    db: sa.Connection, number: int, was: tuple[str, ...], values: Mapping[str, Any], attempt: int | None = None
-) -> None:
-    statement, names = (_MOVE, {}) if attempt is None else (_MOVE_FENCED, {"_fence": attempt})
-    moved = db.execute(statement.values(values), {"_number": number, "_was": was, **names})
-    if moved.rowcount != 1:
-        raise AssertionError(f"chunk {number} is not in {'/'.join(was)} (attempt {attempt}): somebody else changed it")
+            here, known = CHUNK.c.step == step, CHUNK.c.order_id.isnot(None)
+            return move_all(db, PARKED, ACCEPTED, here & known) + move_all(db, PARKED, UNKNOWN, here)
 
 
 def _note(db: sa.Connection, number: int, what: str, detail: Mapping[str, Any]) -> None:

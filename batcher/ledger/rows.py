@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from batcher.blob import pack, unpack
-from batcher.ledger.tables import CHUNK, CHUNK_ROWS, READY, RUN
+from batcher.ledger.states import READY
+from batcher.ledger.tables import CHUNK, CHUNK_ROWS, RUN
 from batcher.model import Chunk
 
 
@@ -29,6 +30,10 @@ class Head:
     first_row: int
     last_row: int
     parent: int | None = None
+    level: int = 0
+    family: int | None = None
+    after: int | None = None
+    first: bool = False
     order_id: str | None = None
     status: str | None = None
     why: str | None = None
@@ -37,7 +42,10 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A chunk as planning writes it: its rows and values packed. The ledger gives it number and id."""
+    """A chunk as planning writes it: its rows and values packed. The ledger gives it number and id.
+
+    `sister` is the place, in the list that is written, of the half that goes first.
+    """
 
     step: int
     rows: int
@@ -45,6 +53,10 @@ class Planned:
     last_row: int
     packed: bytes
     parent: int | None = None
+    level: int = 0
+    family: int | None = None
+    sister: int | None = None
+    first: bool = False
 
 
 def planned(
@@ -55,7 +67,7 @@ def planned(
     envelope: Mapping[str, str],
     groups: Sequence[Mapping[str, str]],
     group: NDArray[np.int64],
-    parent: int | None = None,
+    **more: Any,
 ) -> Planned:
     """Pack the rows of one chunk. Secret values must have been taken out of `groups` and `envelope`."""
     arrays = {
@@ -64,7 +76,7 @@ def planned(
         "group": group.astype(np.min_scalar_type(max(len(groups) - 1, 0))),
     }
     packed = pack({"envelope": dict(envelope), "groups": list(map(dict, groups))}, arrays)
-    return Planned(step, len(rows), int(rows[0]), int(rows[-1]), packed, parent)
+    return Planned(step, len(rows), int(rows[0]), int(rows[-1]), packed, **more)
 
 
 def chunk_of(row: sa.RowMapping) -> Chunk:
@@ -95,6 +107,10 @@ def insert_chunks(db: sa.Connection, chunks: Sequence[Planned]) -> list[int]:
             "state": READY,
             "customer_order_id": f"b-{prefix}-{number}",
             "parent": chunk.parent,
+            "level": chunk.level,
+            "family": chunk.family,
+            "after": None if chunk.sister is None else first + chunk.sister,
+            "first": int(chunk.first),
             "rows": chunk.rows,
             "first_row": chunk.first_row,
             "last_row": chunk.last_row,
@@ -114,4 +130,4 @@ def scalar(db: sa.Connection, query: sa.Select[Any]) -> int:
 
 def head_of(row: sa.RowMapping) -> Head:
     values = {name: row[name] for name in Head.__slots__}
-    return Head(**{**values, "doubted": bool(values["doubted"])})
+    return Head(**{**values, "doubted": bool(values["doubted"]), "first": bool(values["first"])})

@@ -1,4 +1,4 @@
-"""The tables of a ledger, declared once, and the states that a chunk can be in.
+"""The tables of a ledger, declared once.
 
 No table has a row per TN: rows and issues of a chunk are blobs.
 """
@@ -6,11 +6,6 @@ No table has a row per TN: rows and issues of a chunk are blobs.
 from __future__ import annotations
 
 import sqlalchemy as sa
-
-READY, SENDING, ACCEPTED, UNKNOWN = "READY", "SENDING", "ACCEPTED", "UNKNOWN"
-SETTLED, REFUSED, PARKED, RETIRED = "SETTLED", "REFUSED", "PARKED", "RETIRED"
-#: A run with a chunk in one of these is not finished.
-OPEN_STATES = (READY, SENDING, ACCEPTED, UNKNOWN, PARKED)
 
 METADATA = sa.MetaData()
 
@@ -63,7 +58,15 @@ CHUNK = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False, default=0),
     #: how often it was sent again after its absence was proven
     sa.Column("resends", sa.Integer, nullable=False, default=0),
+    #: the refused chunk whose rows it holds
     sa.Column("parent", sa.Integer),
+    #: how often its rows were halved to find the one that an error does not name, and the chunk that this began with
+    sa.Column("level", sa.Integer, nullable=False, default=0),
+    sa.Column("family", sa.Integer),
+    #: the other half, which goes first: once it is accepted, the fault is known to be here
+    sa.Column("after", sa.Integer),
+    #: 1 when it holds rows of the sample that goes before all others
+    sa.Column("first", sa.Integer, nullable=False, default=0),
     sa.Column("rows", sa.Integer, nullable=False),
     sa.Column("first_row", sa.Integer, nullable=False),
     sa.Column("last_row", sa.Integer, nullable=False),

@@ -71,13 +71,15 @@ TRANSITIONS = {
     "doubt": (lambda ledger: ledger.doubt(1, 1, "reset"), {SENDING}, UNKNOWN),
     "accept": (lambda ledger: ledger.accept(1, 1, "ab-1", "RECEIVED", None), {SENDING}, ACCEPTED),
     "found": (lambda ledger: ledger.found(1, "ab-1"), {UNKNOWN, PARKED}, ACCEPTED),
-    "absent": (lambda ledger: ledger.absent(1, "3 misses"), {UNKNOWN, PARKED}, READY),
+    "absent": (lambda ledger: ledger.absent(1, "3 misses"), {UNKNOWN}, READY),
     "release": (lambda ledger: ledger.release(1), {UNKNOWN, PARKED}, READY),
     "park": (lambda ledger: ledger.park(1, "who knows"), {UNKNOWN, ACCEPTED}, PARKED),
     "settle": (lambda ledger: ledger.settle(1, "COMPLETE", None), {ACCEPTED}, SETTLED),
     "settle a read": (lambda ledger: ledger.settle(1, None, None, was=READY), {READY}, SETTLED),
     "settle a check": (lambda ledger: ledger.settle(1, None, None, was=SENDING, attempt=1), {SENDING}, SETTLED),
     "settle a write": (lambda ledger: ledger.settle(1, None, None, was=UNKNOWN, attempt=1), {UNKNOWN}, SETTLED),
+    "retire": (lambda ledger: ledger.retire(1, "STALE"), {READY}, RETIRED),
+    "divide": (lambda ledger: ledger.divide(1, [lot(), lot()]), {READY}, REFUSED),
     "refuse": (lambda ledger: ledger.refuse(1, 1, None), {SENDING}, REFUSED),
 }
 
