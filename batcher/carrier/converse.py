@@ -129,7 +129,7 @@ class Conversation:
 
     async def _post(self, chunk: Chunk, talk: Order | Check, *, resent: bool) -> None:
         request = talk.post(chunk, self._api)
-        await self.wire.gate.take(POST)
+        await self.wire.turn(POST)
         with anyio.CancelScope(shield=True):
             attempt = await self.record(self.ledger.intend, chunk.number)
             outcome = await self._write(request, chunk.number, attempt)
@@ -185,6 +185,7 @@ class Conversation:
         )
         if verdict is Verdict.REFUSED and resent and any(issue.code in _ALREADY_THERE for issue in issues):
             verdict = Verdict.UNKNOWN
+        self.wire.note_write(verdict)
         if verdict is Verdict.ACCEPTED:
             assert reading is not None
             self._accepted_before = True

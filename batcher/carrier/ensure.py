@@ -76,9 +76,10 @@ class Ensuring:
                 )
                 await self._record(self._record.ledger.settle, number, None, settlement.packed(), was=READY)
                 return
-            await self._wire.gate.take(POST)
+            await self._wire.turn(POST)
             if elapsed_clock() - read_at <= max(_FRESH_SECONDS, 3 / self._wire.gate.requests_per_second):
                 break
+            self._wire.writes.unsaid()
         with anyio.CancelScope(shield=True):
             attempt = await self._record(self._record.ledger.intend, number, answer.body)
             outcome = await self._write(request, number, attempt)
@@ -117,6 +118,7 @@ class Ensuring:
         )
         if answer is not None and answer.status == 403 and is_readable and verdict is Verdict.UNKNOWN:
             verdict = Verdict.REFUSED  # others could be written, and it says why this one cannot
+        self._wire.note_write(verdict)
         if verdict is Verdict.ACCEPTED:
             self._accepted_before = True
             return True

@@ -68,6 +68,7 @@ class LookUp:
             orders, status = await self._orders(request, head.customer_order_id)
             if orders:
                 await self._record(self._record.ledger.found, number, orders[0], orders[1:])
+                self._wire.writes.worked()
                 _log.info("found", chunk=number, order_id=orders[0])
                 return None
             if orders is None:

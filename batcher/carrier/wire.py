@@ -1,4 +1,4 @@
-"""The way to the carrier: every request passes one gate, and every fault comes back as a value.
+"""The way to the carrier: every request passes one gate and two breakers, and every fault comes back as a value.
 
 It knows what was seen on the way (429s, faults, latencies) and when to give up. What an answer means for a chunk is
 `converse`'s business.
@@ -7,19 +7,20 @@ It knows what was seen on the way (429s, faults, latencies) and when to give up.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from random import random
 
 import anyio
 import structlog
 
+from batcher.carrier.breaker import Breaker
 from batcher.carrier.client import Client
-from batcher.carrier.limits import Gate, reset_seconds
-from batcher.carrier.retry import GetVerdict, backoff_seconds, judge_get
+from batcher.carrier.limits import LOOK_UP, POST, Gate, reset_seconds
+from batcher.carrier.retry import GetVerdict, Verdict, backoff_seconds, judge_get
 from batcher.carrier.xml import refusal
 from batcher.errors import CarrierRefused, CarrierUnavailable, NotSent, OutcomeUnknown, ProtocolError
-from batcher.model import Answer, Issue, Request
+from batcher.model import MAX_LIST_BYTES, Answer, Issue, Request
 
 _log = structlog.get_logger()
 
@@ -31,6 +32,10 @@ UNREADABLE_TRIES = 2
 READ_SECONDS = 3600.0
 #: So many 403s in a row are about us, not about single records.
 FORBIDDEN_IN_A_ROW = 3
+#: Asked after a pause of the breaker: whatever is answered to it shows that somebody answers.
+CANARY = Request("GET", "sites", max_bytes=MAX_LIST_BYTES)
+#: How often a task that a breaker holds looks again.
+_LOOK_SECONDS = 1.0
 #: So many 429s in a row mean that the carrier limits us without end.
 _THROTTLES_IN_A_ROW = 200
 
@@ -52,21 +57,42 @@ class Wire:
     #: seconds of the last answers to writes
     latencies: list[float] = field(default_factory=list)
     _throttles: int = 0
-    _failures: int = 0
-    #: when the present row of failures began
-    _down_since: float | None = None
-    #: something was answered in this attempt
-    has_worked: bool = False
-    #: without any success for so long there is no use in going on; the second is for what never worked
+    #: requests that got no answer, or a 5xx
+    breaker: Breaker = field(default_factory=lambda: Breaker(elapsed_clock))
+    #: writes whose outcome is in doubt, though questions may be answered; told by whoever reads the answers
+    writes: Breaker = field(default_factory=lambda: Breaker(elapsed_clock))
+    #: without any success for so long there is no use in going on
     patience_seconds: float = 3600.0
-    first_patience_seconds: float = 60.0
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+    _trying: anyio.Lock = field(default_factory=anyio.Lock)
+
+    async def turn(self, rank: int) -> None:
+        """Wait until a request of this rank may go. Raises CarrierUnavailable when nothing works any more."""
+        while True:
+            await self._hold()
+            await self.gate.take(rank)
+            if not self.breaker.is_open and (rank != POST or self.writes.admits()):
+                return
+            if rank == POST and self.writes.is_open:
+                self.hold_out("No write is answered.", self.writes)
+                await self.sleep(min(_LOOK_SECONDS, self.writes.pause_seconds() or _LOOK_SECONDS))
+
+    async def _hold(self) -> None:
+        """While the breaker is open, one task asks the canary after each pause, and the others wait."""
+        while self.breaker.is_open:
+            async with self._trying:
+                if self.breaker.is_open:
+                    _log.warning("nothing is answered; waiting", seconds=round(self.breaker.pause_seconds(), 1))
+                    await self.sleep(self.breaker.pause_seconds())
+                    await self.gate.take(LOOK_UP)
+                    await self.send(CANARY)
 
     async def ask(self, request: Request, rank: int) -> Answer | NotSent | OutcomeUnknown:
         """Send one request through the gate; faults of the wire come back as values.
 
         Raises CarrierUnavailable when nothing works any more.
         """
-        await self.gate.take(rank)
+        await self.turn(rank)
         return await self.send(request)
 
     async def send(
@@ -87,7 +113,7 @@ class Wire:
             return answer
         self._throttles = 0
         if answer.status < 500:
-            self._failures, self._down_since, self.has_worked = 0, None, True
+            self.breaker.worked()
         else:
             self._failed(f"status {answer.status}", pause=False)
             if request.method == "GET":
@@ -136,13 +162,21 @@ class Wire:
             failures += 1
             if failures == tries or (seconds is not None and elapsed_clock() - started > seconds):
                 return verdict, answer
-            await anyio.sleep(backoff_seconds(failures, random))
+            await self.sleep(backoff_seconds(failures, random))
 
-    def hold_out(self, why: str) -> None:
+    def hold_out(self, why: str, breaker: Breaker | None = None) -> None:
         """Raise CarrierUnavailable when nothing has worked for too long."""
-        patience = self.patience_seconds if self.has_worked else self.first_patience_seconds
-        if self._down_since is not None and elapsed_clock() - self._down_since > patience:
+        if (breaker or self.breaker).down_seconds() > self.patience_seconds:
             raise CarrierUnavailable(f"{why} Nothing works any more; the same command goes on.")
+
+    def note_write(self, verdict: Verdict) -> None:
+        """What became of a write, as its answer was understood."""
+        if verdict in {Verdict.UNKNOWN, Verdict.NOT_SENT}:
+            self.writes.failed()
+        elif verdict is Verdict.THROTTLED:
+            self.writes.unsaid()
+        else:
+            self.writes.worked()
 
     def _throttle(self, answer: Answer) -> None:
         self.throttled += 1
@@ -154,11 +188,10 @@ class Wire:
         _log.info("rate limited", seconds=round(seconds, 1))
 
     def _failed(self, why: str, *, pause: bool) -> None:
-        self._failures += 1
-        self._down_since = self._down_since or elapsed_clock()
-        if pause:
-            self.gate.pause(self.clock() + backoff_seconds(self._failures, random))
-        _log.warning("no answer", why=why, failures=self._failures)
+        self.breaker.failed()
+        if pause and not self.breaker.is_open:
+            self.gate.pause(self.clock() + backoff_seconds(self.breaker.failures, random))
+        _log.warning("no answer", why=why, failures=self.breaker.failures)
 
 
 def denied(answer: Answer | None) -> CarrierRefused:

@@ -17,6 +17,7 @@ from batcher.ledger import ACCEPTED, PARKED, READY, REFUSED, SETTLED, UNKNOWN
 from batcher.model import FAILED
 from batcher.simulator import Fault
 from tests.carrier.line import FIRST_TN, line, lot, lots
+from tests.carrier.turned import Turned
 
 A, B, C, D = range(FIRST_TN, FIRST_TN + 4)
 #: an NPA never begins with 1: the carrier refuses it by name
@@ -275,7 +276,7 @@ async def test_nobody_is_there(tmp_path):
         free.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
     async with line(tmp_path, lots(3), base=nobody) as way:
-        way.wire.first_patience_seconds = 0.5
+        Turned.of(way.wire)
         with pytest.raises(CarrierUnavailable, match=r"cannot connect to port .*the same command goes on"):
             await way.run()
         assert way.states() == [READY] * 3
@@ -493,7 +494,7 @@ async def test_an_outage_fails_no_question(tmp_path, monkeypatch):
     monkeypatch.setattr("batcher.carrier.converse.READ_SECONDS", 0.0)
     chunk = lot(A, B, values=({},), envelope={"detail": "summary"})
     async with line(tmp_path, [chunk], operation="tn-details", faults=[Fault(kind="status", status=503)]) as way:
-        way.wire.first_patience_seconds = -1.0
+        way.wire.patience_seconds = -1.0
         with pytest.raises(CarrierUnavailable):
             await way.run()
         assert way.states() == [READY]

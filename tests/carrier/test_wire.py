@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+from typing import Any
+
+import anyio
 import pytest
 
-from batcher.carrier.client import Timeouts
 from batcher.carrier.limits import LOOK_UP, POLL, POST
-from batcher.carrier.retry import GetVerdict
+from batcher.carrier.retry import GetVerdict, Verdict
 from batcher.carrier.wire import denied, in_words, said
 from batcher.errors import CarrierRefused, CarrierUnavailable, NotSent, OutcomeUnknown
 from batcher.model import Answer, Issue, Request
@@ -23,9 +26,8 @@ async def test_faults_are_values(tmp_path):
     async with line(tmp_path, lots(1), faults=faults) as way:
         assert isinstance(await way.wire.ask(LIST, LOOK_UP), OutcomeUnknown)
         assert in_words(await way.wire.ask(LIST, POST)) == "status 503"
-        assert not way.wire.has_worked
         assert in_words(await way.wire.ask(LIST, POLL)) == "status 200"
-        assert (way.wire._failures, way.wire.has_worked) == (0, True)
+        assert way.wire.breaker.failures == 0
         assert (way.wire.requests, way.wire.gate.granted) == (3, 3)
 
 
@@ -68,30 +70,90 @@ async def test_a_get_that_is_not_allowed(tmp_path, status):
         assert way.wire.requests == 1
 
 
-async def test_gives_up_at_the_start(tmp_path, monkeypatch):
-    """When nothing ever worked, a minute of refused connections ends the run for now."""
-    now = 1_000.0
-    monkeypatch.setattr("batcher.carrier.wire.elapsed_clock", lambda: now)
-    async with line(tmp_path, lots(1), base="http://127.0.0.1:1") as way:
-        Turned.of(way.wire)
-        assert isinstance(await way.wire.ask(LIST, POST), NotSent)
-        now += 60
-        assert isinstance(await way.wire.ask(LIST, POST), NotSent)
-        now += 1
-        with pytest.raises(CarrierUnavailable, match="the same command goes on"):
-            await way.wire.ask(LIST, POST)
+async def test_after_five_failures_one_question_at_a_time(tmp_path):
+    """Pauses of 30, 60, 120 s up to five minutes, each behind a canary; an answer to it, whatever it is, lets all go on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
+    async with line(tmp_path, lots(1), base=nobody) as way:
+        clock = Turned.of(way.wire)
+        for _ in range(5):
+            assert isinstance(await way.wire.ask(LIST, POST), NotSent)
+        assert way.wire.breaker.is_open
+        asked: list[tuple[str, int]] = []
+        send = way.client.send
+
+        async def answer_at_last(request: Request, **more: Any) -> Answer:
+            asked.append((request.path, round(clock.now - start)))
+            return Answer(404, b"") if len(asked) >= 6 else await send(request, **more)
+
+        start, way.client.send = clock.now, answer_at_last
+        async with anyio.create_task_group() as group:
+            for rank in (POST, POLL, LOOK_UP):
+                group.start_soon(way.wire.ask, LIST, rank)
+        paths, moments = zip(*asked, strict=True)
+        assert paths == ("sites",) * 6 + ("tnoptions",) * 3
+        assert moments[:6] == (30, 90, 210, 450, 750, 1050)
+        assert not way.wire.breaker.is_open
 
 
-async def test_an_outage_of_questions_ends_too(tmp_path, monkeypatch):
-    """A carrier that answers 503 for an hour is as good as gone; a record that alone is out of order is not."""
-    now = 1_000.0
-    monkeypatch.setattr("batcher.carrier.wire.elapsed_clock", lambda: now)
+async def test_writes_that_are_not_answered_hold_only_writes(tmp_path):
+    """Questions go on; behind each pause one write tries, and none besides until it is known what became of it."""
+    async with line(tmp_path, lots(1)) as way:
+        clock, wire = Turned.of(way.wire), way.wire
+        for _ in range(5):
+            await wire.turn(POST)
+            wire.note_write(Verdict.UNKNOWN)
+        await wire.turn(LOOK_UP)
+        await wire.turn(POLL)
+        assert clock.now < 1
+        await wire.turn(POST)
+        assert 30 <= clock.now < 32
+        assert not wire.writes.admits()
+        wire.note_write(Verdict.THROTTLED)
+        await wire.turn(POST)
+        wire.note_write(Verdict.UNKNOWN)
+        await wire.turn(POST)
+        assert 90 <= clock.now < 95
+        wire.note_write(Verdict.REFUSED)
+        before = clock.now
+        await wire.turn(POST)
+        await wire.turn(POST)
+        assert clock.now - before < 1
+
+
+async def test_writes_without_success_for_an_hour(tmp_path):
+    """The run ends for now, though questions are answered."""
+    async with line(tmp_path, lots(1)) as way:
+        clock, wire = Turned.of(way.wire), way.wire
+
+        async def write_on() -> None:
+            for _ in range(100):
+                await wire.turn(POST)
+                wire.note_write(Verdict.UNKNOWN)
+
+        with pytest.raises(CarrierUnavailable, match="No write is answered"):
+            await write_on()
+        assert 3_600 < clock.now < 4_000
+
+
+async def test_an_outage_of_questions_ends_too(tmp_path):
+    """A carrier that answers 503 for an hour is as good as gone."""
     async with line(tmp_path, lots(1), faults=[Fault(kind="status", status=503)]) as way:
-        way.wire.has_worked = True
-        await way.wire.ask(LIST, POLL)
-        now += 3_601
+        clock = Turned.of(way.wire)
         with pytest.raises(CarrierUnavailable, match="503"):
-            await way.wire.ask(LIST, POLL)
+            await way.wire.get(LIST, POLL)
+        assert 3_600 < clock.now < 4_300
+
+
+async def test_one_thing_that_is_out_of_order_is_no_outage(tmp_path):
+    """Somebody answers the canary: the question that gets 503 again and again is asked as long as it may be."""
+    faults = [Fault(kind="status", status=503, path="tnoptions")]
+    async with line(tmp_path, lots(1), faults=faults) as way:
+        clock = Turned.of(way.wire)
+        verdict, _ = await way.wire.get(LIST, POLL, tries=40)
+        assert verdict is GetVerdict.REPEAT
+        assert clock.now > 7 * 30
 
 
 async def test_one_thing_that_is_forbidden(tmp_path):
@@ -100,22 +162,6 @@ async def test_one_thing_that_is_forbidden(tmp_path):
         with pytest.raises(CarrierRefused, match="403"):
             await way.wire.get(LIST, POLL)
         assert (await way.wire.get(LIST, POLL, forbidden=True))[0] is GetVerdict.REFUSED
-
-
-async def test_holds_out_for_an_hour(tmp_path, monkeypatch):
-    """Once something worked, an hour without success ends the run for now, not a minute."""
-    now = 1_000.0
-    monkeypatch.setattr("batcher.carrier.wire.elapsed_clock", lambda: now)
-    async with line(tmp_path, lots(1), base="http://127.0.0.1:1", timeouts=Timeouts(connect=1)) as way:
-        Turned.of(way.wire)
-        way.wire.has_worked = True
-        for _ in range(20):
-            assert isinstance(await way.wire.ask(LIST, POST), NotSent)
-        now += 3_599
-        assert isinstance(await way.wire.ask(LIST, POST), NotSent)
-        now += 2
-        with pytest.raises(CarrierUnavailable, match="cannot connect"):
-            await way.wire.ask(LIST, POST)
 
 
 async def test_latencies_are_those_of_writes(tmp_path):

@@ -26,5 +26,6 @@ class Turned:
         """The clock of this wire from now on."""
         clock = cls()
         wire.clock = wire.gate._clock = clock
-        wire.gate._sleep = clock.sleep
+        wire.breaker.clock = wire.writes.clock = clock
+        wire.gate._sleep = wire.sleep = clock.sleep
         return clock
