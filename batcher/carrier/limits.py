@@ -1,6 +1,6 @@
-"""The carrier's rate limit: one gate that every request of an account passes, and how long a 429 shuts it.
+"""The carrier's rate limit: one gate that every request of an account passes, how long a 429 shuts it, and the rate after it.
 
-It knows slots, ranks and pauses. What is sent, and how the rate follows the 429s, is left to others.
+It knows slots, ranks and pauses. What is sent is left to others.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ MAX_LATE_SLOTS = 2
 MAX_SLEEP_SECONDS = 1.0
 #: Shortest and longest wait after a 429 that says when to come back, in seconds.
 MIN_RESET_SECONDS, MAX_RESET_SECONDS = 0.05, 300.0
+#: After a 429 the rate is so much of what it was, unless the gate is shut for long: then it is the quota that was used up.
+SLOWER, LONG_GATE_SECONDS = 0.7, 2.5
+#: The rate grows by so much of the ceiling in a second of work, and never falls below so much of it.
+FASTER_A_SECOND, SLOWEST = 0.01, 0.02
 #: Longest wait after a 429 that does not, in seconds.
 MAX_BLIND_SECONDS = 60.0
 
@@ -44,6 +48,8 @@ class _Waiter:
 class Gate:
     """Lets requests through one by one, 1/rate apart (GCRA with burst 1, https://en.wikipedia.org/wiki/GCRA).
 
+    The rate begins at the ceiling `requests_per_second`, falls with each 429 and grows back while there is work.
+
     The first task of the queue keeps the time for all: it sleeps to the next slot and then looks
     again who is first. So nothing is reserved ahead, a pause holds those who already wait, and
     twenty thousand waiting polls cost one timer.
@@ -58,7 +64,11 @@ class Gate:
     ) -> None:
         self._clock = clock
         self._sleep = sleep
+        self._ceiling = requests_per_second
         self._interval = 1 / requests_per_second
+        self._slowed_at = -math.inf
+        #: work without a pause since then has not made the rate grow yet
+        self._grown_at = -math.inf
         self._next_slot = -math.inf
         self._paused_until = -math.inf
         # Ordered dicts, not deques: a cancelled poll is taken out of the middle at once.
@@ -71,13 +81,25 @@ class Gate:
 
     @property
     def requests_per_second(self) -> float:
-        """The rate; a new one is noticed within a second."""
+        """The present rate."""
         return 1 / self._interval
 
-    @requests_per_second.setter
-    def requests_per_second(self, rate: float) -> None:
-        self._interval = 1 / rate
+    def limit(self, seconds: float, sent_at: float) -> None:
+        """A 429 shuts the gate for so long. Those of requests sent before the rate last fell do not slow it further."""
+        if sent_at > self._slowed_at and seconds < LONG_GATE_SECONDS:
+            self._set_rate(self.requests_per_second * SLOWER)
+            self._slowed_at = self._clock()
+        self.pause(self._clock() + seconds)
+
+    def _set_rate(self, rate: float) -> None:
+        self._interval = 1 / min(self._ceiling, max(rate, SLOWEST * self._ceiling))
         self._next_slot = min(self._next_slot, self._clock() + self._interval)
+
+    def _grow(self) -> None:
+        now, worked_since = self._clock(), max(self._grown_at, self._paused_until)
+        if now > worked_since > -math.inf and self.requests_per_second < self._ceiling:
+            self._set_rate(self.requests_per_second + FASTER_A_SECOND * self._ceiling * (now - worked_since))
+        self._grown_at = now
 
     def pause(self, until: float) -> None:
         """Let nobody through before `until` (time of the gate's clock); never shortens a pause."""
@@ -91,8 +113,9 @@ class Gate:
     async def take(self, rank: int) -> None:
         """Wait for a slot: LOOK_UP before POST before POLL, first come, first served inside a rank."""
         if self._first() is None:
-            # What nobody waited for is not saved up: idle time earns no burst.
+            # What nobody waited for is not saved up: idle time earns no burst, and no higher rate.
             self._next_slot = max(self._next_slot, self._clock())
+            self._grown_at = self._clock()
         waiter = _Waiter()
         self._queues[rank][waiter] = None
         try:
@@ -120,6 +143,7 @@ class Gate:
     def _grant(self) -> None:
         # The slot is counted from when it was due, not from when the timer woke up: else every
         # overshoot is lost for ever. Only what a stall made very late is forfeited.
+        self._grow()
         due = max(self._next_slot, self._paused_until, self._clock() - MAX_LATE_SLOTS * self._interval)
         self._next_slot = due + self._interval
         self.granted += 1

@@ -109,7 +109,7 @@ class Wire:
                 self.hold_out(str(fault))
             return fault
         if answer.status == 429:
-            self._throttle(answer)
+            self._throttle(answer, started)
             return answer
         self._throttles = 0
         if answer.status < 500:
@@ -178,13 +178,13 @@ class Wire:
         else:
             self.writes.worked()
 
-    def _throttle(self, answer: Answer) -> None:
+    def _throttle(self, answer: Answer, sent_at: float) -> None:
         self.throttled += 1
         self._throttles += 1
         if self._throttles >= _THROTTLES_IN_A_ROW:
             raise CarrierUnavailable(f"The carrier answered 429 {self._throttles} times in a row. Try again later.")
         seconds = reset_seconds(answer.headers, now=time.time(), misses=self._throttles - 1)
-        self.gate.pause(self.clock() + seconds)
+        self.gate.limit(seconds, sent_at)
         _log.info("rate limited", seconds=round(seconds, 1))
 
     def _failed(self, why: str, *, pause: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from batcher.carrier.limits import Gate
 from batcher.errors import CarrierRefused
 from batcher.ledger import PARKED, READY, REFUSED, SENDING, SETTLED
 from batcher.model import FAILED, SKIPPED
@@ -64,7 +65,7 @@ async def test_many_records_at_a_low_rate(tmp_path, monkeypatch):
     chunks = [peer(str(600_000 + place), place + 1) for place in range(12)]
     options = {"sippeer": [{**PEER, "sippeer_id": str(600_000 + place)} for place in range(12)]}
     async with line(tmp_path, chunks, operation="sippeer-failover", options=options) as way:
-        way.wire.gate.requests_per_second = 20
+        way.wire.gate = Gate(20)
         await way.run(rate=20)
         assert way.states() == [SETTLED] * 12
         assert (await way.executed())["executions"] == 12
@@ -133,7 +134,7 @@ async def test_a_glitch_while_a_record_is_read(tmp_path, nth):
 async def test_a_very_low_rate(tmp_path, monkeypatch):
     """However long its turn takes to come, a record is read, written and read back once each."""
     async with ensure(tmp_path) as way:
-        way.wire.gate.requests_per_second = 0.15
+        way.wire.gate = Gate(0.15)
         monkeypatch.setattr("batcher.carrier.ensure.elapsed_clock", Turned.of(way.wire))
         await way.run(rate=0.15)
         assert way.states() == [SETTLED]

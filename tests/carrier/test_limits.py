@@ -225,18 +225,45 @@ async def test_any_pattern_of_cancellations_leaves_nobody_behind():
         assert most_in_a_second(crowd.times) <= 16 + 3
 
 
-async def test_the_rate_can_change_on_the_way():
-    """A higher or lower rate holds within a second: 1.5 is noticed at 2.0, and caught up."""
-    async with Crowd(0.125) as crowd:
-        for number in range(6):
-            crowd.join(POST, number)
+async def test_a_429_slows_down_once_an_incident():
+    """0.7 of the rate; not again for a request sent before, nor where the gate is shut for long: that is the quota."""
+    async with Crowd(10) as crowd:
         await crowd.clock.turn(1)
-        crowd.gate.requests_per_second = 2
-        assert crowd.gate.requests_per_second == 2
-        await crowd.clock.turn(1.75)
-        crowd.gate.requests_per_second = 1
-        await crowd.clock.turn(3)
-        assert crowd.times == [0.0, 2.0, 2.0, 2.5, 3.0, 4.0]
+        crowd.gate.limit(1.0, sent_at=0.5)
+        assert crowd.gate.requests_per_second == pytest.approx(7)
+        crowd.gate.limit(1.0, sent_at=0.9)
+        await crowd.clock.turn(5)
+        crowd.gate.limit(3.0, sent_at=5.0)
+        assert crowd.gate.requests_per_second == pytest.approx(7)
+        assert crowd.gate.paused_seconds() == pytest.approx(3)
+        crowd.gate.limit(0.1, sent_at=5.5)
+        assert crowd.gate.requests_per_second == pytest.approx(4.9)
+        assert crowd.gate.throttled == 4
+
+
+async def test_the_rate_grows_while_there_is_work():
+    """A hundredth of the ceiling a second, neither in a pause nor idle, and never beyond the ceiling."""
+    async with Crowd(10) as crowd:
+        crowd.join(POST, "first")
+        await crowd.clock.turn(1)
+        crowd.gate.limit(2.0, sent_at=0.5)
+        await crowd.clock.turn(50)
+        assert crowd.gate.requests_per_second == pytest.approx(7)
+        for number in range(1_000):
+            crowd.join(POST, number)
+        await crowd.clock.turn(10)
+        assert crowd.gate.requests_per_second == pytest.approx(8, abs=0.05)
+        await crowd.clock.turn(60)
+        assert crowd.gate.requests_per_second == pytest.approx(10)
+
+
+async def test_the_rate_never_falls_to_nothing():
+    """A carrier that answers 429 to everything for a while is found again."""
+    async with Crowd(10) as crowd:
+        for second in range(1, 60):
+            await crowd.clock.turn(1)
+            crowd.gate.limit(0.1, sent_at=second - 0.1)
+        assert crowd.gate.requests_per_second == pytest.approx(0.2)
 
 
 async def test_twenty_thousand_waiting_polls_need_one_timer():
