@@ -100,7 +100,8 @@ def check(job: Path, as_json: bool, **words: Any) -> int:
 @click.option("--yes", is_flag=True, help="Do not ask before sending to the real carrier.")
 @click.option("--again", is_flag=True, help="Send even what a finished run has sent already.")
 @click.option("--stale", is_flag=True, help="Send also what is older than limits.max_age.")
-@click.option("--no-budget", is_flag=True, help="Send however many rows are rejected (limits.max_rejected).")
+@click.option("--no-budget", is_flag=True, help="Send whatever limits forbid, and however many orders are refused.")
+@click.option("--first", type=click.IntRange(1, 1_000_000), metavar="N", help="Send N rows, of each kind some; exit 3.")
 @click.option("--wait", metavar="DURATION", help="Wait for open orders at most so long (90s, 15m, 6h); then exit 4.")
 def run(
     job: Path,
@@ -110,6 +111,7 @@ def run(
     again: bool,
     stale: bool,
     no_budget: bool,
+    first: int | None,
     wait: str | None,
     **words: Any,
 ) -> int:
@@ -127,7 +129,12 @@ def run(
     way = way_of(loaded, simulate=simulate)
     ask = not (simulate or yes) and sys.stdin.isatty() and sys.stderr.isatty()
     options = Options(
-        again=again, stale=stale, no_budget=no_budget, wait_seconds=wait_seconds, confirm=confirm if ask else None
+        again=again,
+        stale=stale,
+        no_budget=no_budget,
+        first=first,
+        wait_seconds=wait_seconds,
+        confirm=confirm if ask else None,
     )
     try:
         summary = engine.run(loaded, way, options, bar)

@@ -198,5 +198,7 @@ class Operation:
     required: tuple[str, ...] = ()
     #: (values of one row by setting) -> (setting, why) when they contradict one another
     agree: Callable[[Mapping[str, str]], tuple[str, str] | None] | None = None
+    #: error codes that no TN is to blame for: "order" when it is the whole order, "value" when it is what a group sets
+    blame: Mapping[str, str] = field(default_factory=dict)
     #: settings whose value may be a TN that calls go to: one that equals its own row's TN is a loop
     destinations: tuple[str, ...] = ()

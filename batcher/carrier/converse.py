@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import random
+from typing import Any
 
 import anyio
 import numpy as np
@@ -23,11 +24,20 @@ from batcher.carrier.limits import POLL, POST
 from batcher.carrier.look_up import LookUp
 from batcher.carrier.recorder import Recorder
 from batcher.carrier.retry import GetVerdict, Verdict, backoff_seconds, judge_post, poll_seconds
-from batcher.carrier.settle import named_positions, pack_early, refuse, settle, settle_answer, split, unpack_early
+from batcher.carrier.settle import (
+    halves,
+    named_positions,
+    pack_early,
+    refuse,
+    settle,
+    settle_answer,
+    split,
+    unpack_early,
+)
 from batcher.carrier.wire import FORBIDDEN_IN_A_ROW, READ_SECONDS, Wire, denied, elapsed_clock, in_words, said
 from batcher.carrier.xml import refusal
 from batcher.errors import BatcherError, NotSent, OutcomeUnknown, ProtocolError
-from batcher.ledger import MAX_RESENDS, READY, SENDING, SETTLED, Head, Ledger, Planned, planned
+from batcher.ledger import ACCEPTED, MAX_RESENDS, READY, SENDING, SETTLED, Head, Ledger, Planned, planned
 from batcher.model import Answer, Check, Chunk, Ensure, Issue, Operation, Order, Product, Read, Reading, Request
 
 _log = structlog.get_logger()
@@ -36,6 +46,10 @@ _log = structlog.get_logger()
 _MISSING_SECONDS = 3600.0
 #: "It is being processed already", "it has this passcode already": after a re-send, that may be our own order.
 _ALREADY_THERE = {"5195", "5218", "7205", "11020", "16103"}
+#: A chunk whose error names nobody is halved so often at most.
+MAX_LEVEL = 8
+#: Where nothing of it was accepted by then, nothing will be.
+HOPELESS_LEVEL = 5
 #: Polls from their request to their settlement, at once.
 _POLLS_AT_ONCE = 16
 #: A check whose answer cannot be read so often fails its rows.
@@ -104,6 +118,9 @@ class Conversation:
         head, chunk, _ = await self.record(self.ledger.chunk, number)
         if head.state != READY:
             return
+        if await self._holds_the_fault(head, chunk):
+            await self.record(self.ledger.divide, number, self._halves(head, chunk))
+            return
         chunk, talk = self._fill(chunk), self.operation.talk
         if self._ensuring is not None:
             await self._ensuring.send(chunk)
@@ -112,7 +129,7 @@ class Conversation:
         else:
             assert isinstance(talk, Order | Check)
             # Once a look-up after such a refusal has proven that nothing is there, the refusal stands.
-            await self._post(chunk, talk, resent=head.doubted and head.resends < MAX_RESENDS)
+            await self._post(head, chunk, talk, resent=head.doubted and head.resends < MAX_RESENDS)
 
     async def look_up(self, number: int) -> None:
         """Resolve an UNKNOWN chunk."""
@@ -127,13 +144,18 @@ class Conversation:
         if self._orders is not None:
             await self._orders.measure(number)
 
-    async def _post(self, chunk: Chunk, talk: Order | Check, *, resent: bool) -> None:
+    async def audit(self, number: int) -> None:
+        """Look up a chunk at rest that may have been executed more than once."""
+        if self._orders is not None:
+            await self._orders.audit(number)
+
+    async def _post(self, head: Head, chunk: Chunk, talk: Order | Check, *, resent: bool) -> None:
         request = talk.post(chunk, self._api)
         await self.wire.turn(POST)
         with anyio.CancelScope(shield=True):
             attempt = await self.record(self.ledger.intend, chunk.number)
             outcome = await self._write(request, chunk.number, attempt)
-            verdict = await self._note_post(chunk, talk, attempt, outcome, resent=resent)
+            verdict = await self._note_post(head, chunk, talk, attempt, outcome, resent=resent)
         if verdict is Verdict.UNKNOWN and isinstance(talk, Check):
             self.wire.hold_out(in_words(outcome))
             await anyio.sleep(backoff_seconds(min(attempt, 8), random))
@@ -158,6 +180,7 @@ class Conversation:
 
     async def _note_post(
         self,
+        head: Head,
         chunk: Chunk,
         talk: Order | Check,
         attempt: int,
@@ -200,9 +223,9 @@ class Conversation:
             await self.record.keep(self.ledger.accept, number, attempt, reading.order_id, reading.status, early)
             log.info("accepted", order_id=reading.order_id, rows=len(chunk.rows))
         elif verdict is Verdict.REFUSED:
-            await self._refused(chunk, attempt, issues)
+            await self._refused(head, chunk, attempt, issues)
         elif verdict is Verdict.TOO_LARGE:
-            await self._halve(chunk, attempt)
+            await self._halve(head, chunk, attempt)
         elif verdict in {Verdict.THROTTLED, Verdict.NOT_SENT}:
             await self.record.keep(self.ledger.unsend, number, attempt, in_words(outcome))
         elif verdict in {Verdict.DENIED, Verdict.MISCONFIGURED}:
@@ -210,7 +233,8 @@ class Conversation:
             assert answer is not None
             raise denied(answer)
         elif is_check and self._is_unreadable(number, answer):
-            await self._refused(chunk, attempt, [Issue("error", 0, "", f"{in_words(outcome)}, which cannot be read")])
+            issues = [Issue("error", 0, "", f"{in_words(outcome)}, which cannot be read")]
+            await self._fail(chunk, attempt, issues)
         elif is_check:
             # Harmless to repeat: nothing is in doubt.
             await self.record.keep(self.ledger.unsend, number, attempt, in_words(outcome))
@@ -226,31 +250,61 @@ class Conversation:
         self._unreadable[number] += 1
         return self._unreadable[number] >= _UNREADABLE_CHECKS
 
-    async def _refused(self, chunk: Chunk, attempt: int, issues: Sequence[Issue]) -> None:
-        """Nothing was created. Rows that are named fail; the others go out again as a chunk of their own."""
+    async def _refused(self, head: Head, chunk: Chunk, attempt: int, issues: Sequence[Issue]) -> None:
+        """Nothing was created. Rows that are named fail, and the others go out again as a chunk of their own.
+
+        Where none is named, and one of them may be to blame, the chunk goes on as two halves.
+        """
         named = named_positions(chunk, issues)
-        rest = _without(len(chunk.rows), named)
-        splittable = 0 < len(named) < len(chunk.rows)
-        settlement = refuse(chunk, issues, named_only=splittable)
-        children = [self._child(chunk, rest)] if splittable else []
-        await self.record.keep(self.ledger.refuse, chunk.number, attempt, settlement.packed(), children)
+        if 0 < len(named) < len(chunk.rows):
+            rest = np.setdiff1d(np.arange(len(chunk.rows)), named)
+            children = [self._child(head, chunk, rest, level=head.level, family=head.family)]
+            settlement = refuse(chunk, issues, named_only=True).packed()
+            await self.record.keep(self.ledger.refuse, chunk.number, attempt, settlement, children)
+        elif not len(named) and await self._may_be_halved(head, chunk, issues):
+            await self.record.keep(self.ledger.refuse, chunk.number, attempt, None, self._halves(head, chunk))
+        else:
+            await self._fail(chunk, attempt, issues)
         _log.warning("refused", chunk=chunk.number, code=issues[0].code, why=issues[0].text, named=len(named))
 
-    async def _halve(self, chunk: Chunk, attempt: int) -> None:
+    async def _fail(self, chunk: Chunk, attempt: int, issues: Sequence[Issue]) -> None:
+        settlement = refuse(chunk, issues, named_only=False).packed()
+        await self.record.keep(self.ledger.refuse, chunk.number, attempt, settlement)
+
+    async def _may_be_halved(self, head: Head, chunk: Chunk, issues: Sequence[Issue]) -> bool:
+        """Whether a part of a refused chunk may be without fault, by what the error says and by what was tried already."""
+        blamed = {self.operation.blame.get(issue.code, "row") for issue in issues}
+        if len(chunk.rows) == 1 or head.level >= MAX_LEVEL or "order" in blamed:
+            return False
+        if "row" not in blamed and len(chunk.groups) == 1:
+            return False
+        # Where half of a half of a half was refused like all before it, it is not this TN or that.
+        return head.level < HOPELESS_LEVEL or not await self.record(self.ledger.is_family_refused, head.family)
+
+    async def _holds_the_fault(self, head: Head, chunk: Chunk) -> bool:
+        """Whether a chunk need not be sent to be known to be refused: the other half of what was refused was accepted."""
+        if head.after is None or len(chunk.rows) == 1 or head.level >= MAX_LEVEL or head.attempt:
+            return False
+        sister: Head = await self.record(self.ledger.head, head.after)
+        return sister.state in {ACCEPTED, SETTLED}
+
+    def _halves(self, head: Head, chunk: Chunk) -> list[Planned]:
+        """Both halves of a chunk in which somebody is to blame; the second one waits for what becomes of the first."""
+        first, second = halves(chunk)
+        more = {"level": head.level + 1, "family": head.family or chunk.number}
+        return [self._child(head, chunk, first, **more), self._child(head, chunk, second, sister=0, **more)]
+
+    async def _halve(self, head: Head, chunk: Chunk, attempt: int) -> None:
         """413: nothing was created; each half goes out as a chunk of its own."""
-        count = len(chunk.rows)
-        if count == 1:
-            return await self._refused(
+        if len(chunk.rows) == 1:
+            return await self._fail(
                 chunk, attempt, [Issue("error", 0, "413", "the carrier finds this request too large")]
             )
-        places = _without(count, [])
-        children = [self._child(chunk, places[: count // 2]), self._child(chunk, places[count // 2 :])]
-        await self.record.keep(self.ledger.refuse, chunk.number, attempt, None, children)
-        return None
+        children = [self._child(head, chunk, half, level=head.level, family=head.family) for half in halves(chunk)]
+        return await self.record.keep(self.ledger.refuse, chunk.number, attempt, None, children)
 
-    def _child(self, chunk: Chunk, keep: NDArray[np.int64]) -> Planned:
-        bare = self._bare(chunk)
-        return planned(chunk.step, **split(bare, keep), parent=chunk.number)
+    def _child(self, head: Head, chunk: Chunk, keep: NDArray[np.int64], **more: Any) -> Planned:
+        return planned(chunk.step, **split(self._bare(chunk), keep), parent=chunk.number, first=head.first, **more)
 
     def _bare(self, chunk: Chunk) -> Chunk:
         """The chunk without its secret values, as it may be written down."""
@@ -376,7 +430,3 @@ class Conversation:
         settlement = settle_answer(chunk, Reading(issues=issues, products=products))
         await self.record(self.ledger.settle, chunk.number, "COMPLETE", settlement.packed(), was=READY)
         _log.info("read", chunk=chunk.number, rows=len(chunk.rows), failed=len(settlement.position))
-
-
-def _without(count: int, positions: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.setdiff1d(np.arange(count), positions)

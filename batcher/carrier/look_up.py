@@ -17,7 +17,7 @@ from batcher.carrier.limits import LOOK_UP
 from batcher.carrier.recorder import Recorder
 from batcher.carrier.retry import GetVerdict, backoff_seconds, judge_get
 from batcher.carrier.wire import READ_TRIES, Wire, denied, elapsed_clock
-from batcher.errors import ProtocolError
+from batcher.errors import CarrierUnavailable, ProtocolError
 from batcher.ledger import Head
 from batcher.model import Answer, Order, Request
 
@@ -94,6 +94,26 @@ class LookUp:
                     _log.info("proven absent", chunk=number, state=state)
                     return None
             await anyio.sleep(max(1.0, self._absence() / CLEAN_MISSES) if misses else backoff_seconds(failures, random))
+
+    async def audit(self, number: int) -> None:
+        """What the list shows of a chunk at rest; asked again while that is not clear, or less than is known.
+
+        CarrierUnavailable when it stays so: the next start asks again.
+        """
+        head: Head = await self._record(self._record.ledger.head, number)
+        request = self._talk.find.look_up(head.customer_order_id, self._api)
+        for tries in range(_UNCLEAR_ANSWERS):
+            orders, _ = await self._orders(request, head.customer_order_id)
+            if orders is not None and (head.order_id is None or head.order_id in orders):
+                await self._record(self._record.ledger.audited, number, orders)
+                if strange := [order_id for order_id in orders if order_id != head.order_id]:
+                    _log.error("executed more than once", chunk=number, order_id=head.order_id, others=strange)
+                return
+            await self._wire.sleep(backoff_seconds(tries + 1, random))
+        raise CarrierUnavailable(
+            f"Whether chunk {number} was executed only once could not be asked: the list of orders does not show "
+            f"{head.order_id or 'a clear answer'}. The same command asks again."
+        )
 
     def _absence(self) -> float:
         return max(self._absence_seconds, 10 * self._lag)

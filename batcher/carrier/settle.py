@@ -185,6 +185,16 @@ def _products(chunk: Chunk, products: Sequence[Product]) -> list[tuple[int, Sequ
     return [(position, product.values) for position, product in zip(found, products, strict=True) if position != NO_ROW]
 
 
+def halves(chunk: Chunk) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The positions of a chunk's rows in two parts of about the same size; what one group sets stays together if it can."""
+    count = len(chunk.rows)
+    if len(chunk.groups) == 1:
+        return np.arange(count // 2), np.arange(count // 2, count)
+    ends = np.cumsum(np.bincount(chunk.group, minlength=len(chunk.groups)))
+    last = int(np.argmin(np.abs(ends[:-1] - count / 2)))
+    return np.flatnonzero(chunk.group <= last), np.flatnonzero(chunk.group > last)
+
+
 def split(chunk: Chunk, keep: NDArray[np.int64]) -> dict[str, Any]:
     """The rows at these positions as the fields and arrays of a chunk of their own."""
     used, group = np.unique(chunk.group[keep], return_inverse=True)

@@ -7,14 +7,14 @@ import shutil
 from typing import Any
 
 from batcher.engine.folder import RunFolder, locked, prepare_output
-from batcher.engine.identity import Way, job_digest, opened
+from batcher.engine.identity import Way, job_digest, newest, opened
 from batcher.engine.job import Job, Step
 from batcher.engine.judge import columns_of, source_of
 from batcher.engine.report import write_reports
 from batcher.engine.run import begin
 from batcher.engine.steps import plan_step, restored
 from batcher.engine.summary import as_if_sent, exit_code, summarize
-from batcher.engine.survey import over_budget
+from batcher.engine.survey import refusals
 from batcher.errors import InputError
 from batcher.ledger import READY, Ledger
 from batcher.model import Check, Ensure, Order, Read
@@ -38,7 +38,8 @@ def _check(job: Job, way: Way) -> dict[str, Any]:
     folder.path.mkdir(parents=True, mode=0o700)
     try:
         with source_of(job) as source:
-            facts = begin(folder, job, way, source, job_digest(job, way), columns_of(job, source))
+            tn_column = columns_of(job, source)
+            facts = begin(folder, job, way, source, job_digest(job, way), tn_column, newest(job.output_path, way)[1])
         with opened(folder) as ledger:
             plan_step(restored(ledger)[0], folder, ledger)
             tally = write_reports(ledger, folder, folder.path, job.steps, api=job.carrier.api, output=job.output)
@@ -49,7 +50,7 @@ def _check(job: Job, way: Way) -> dict[str, Any]:
         (folder.path / rejects).replace(folder.path.parent / rejects)
     finally:
         shutil.rmtree(folder.path, ignore_errors=True)
-    refused = [why] if (why := over_budget(facts, job.limits)) else []
+    refused = refusals(facts, job.limits)
     refused += facts["oddities"] if job.input.strict else []
     return {
         **summary,

@@ -128,6 +128,12 @@ class Limits(_Table):
     """How long a lost order must be missing before it counts as never executed."""
     max_age: Annotated[float, BeforeValidator(_duration)] = 86_400.0
     """Unsent chunks older than this are not sent any more."""
+    max_rows: int | None = Field(None, ge=1)
+    """More rows than this, and nothing is sent."""
+    max_row_count_change: Annotated[float | None, BeforeValidator(_share)] = None
+    """More or fewer rows than in the last finished run by this, a count or a share, and nothing is sent."""
+    canary_rows: int = Field(0, ge=0, le=1_000_000)
+    """So many rows, of each kind of setting some, go first; the others only if none of them failed."""
     tolerated_rejects: Annotated[float, BeforeValidator(_share)] = 0.0
     """Rejected rows, a count or a share, that still end with exit code 0."""
     tolerated_failures: Annotated[float, BeforeValidator(_share)] = 0.0

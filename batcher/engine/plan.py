@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from batcher.engine.folder import RunFolder
 from batcher.engine.job import Step
 from batcher.engine.judge import Secrets
 from batcher.engine.outcome import Window
+from batcher.engine.sample import sample
 from batcher.engine.values import Evaluated, Values, combinations, judge_cell, values_at
 from batcher.ledger import Ledger, Planned, planned
 from batcher.model import PENDING, Chunk
@@ -24,22 +26,35 @@ from batcher.spool import InputFile
 
 #: Chunks are committed in pieces of so many.
 _PIECE = 64
+_NOBODY = np.zeros(0, np.int64)
 #: Chunks that are filled at the same time; with more order-level values than this the fullest goes out early.
 _MOST_OPEN = 64
 
 
-def plan(step: Step, secrets: Secrets, folder: RunFolder, ledger: Ledger, windows: Iterator[Window]) -> int:
-    """Write the whole plan of a step; how many chunks. `windows` says which rows wait for it."""
+def plan(
+    step: Step,
+    secrets: Secrets,
+    folder: RunFolder,
+    ledger: Ledger,
+    windows: Callable[[], Iterator[Window]],
+    first: int = 0,
+) -> int:
+    """Write the whole plan of a step; how many chunks. `windows` says which rows wait for it.
+
+    With `first`, a sample of so many rows goes before all others, in chunks of its own.
+    """
     ledger.begin_plan(step.number)
-    piece: list[Planned] = []
+    chosen = sample(step.number, first, _evaluated(step, secrets, folder, windows())) if first else _NOBODY
+    chunks = chain(
+        (replace(chunk, first=True) for chunk in _chunks(step, secrets, folder, windows(), chosen, among=True))
+        if first
+        else (),
+        _chunks(step, secrets, folder, windows(), chosen, among=False),
+    )
     count = 0
-    for chunk in _chunks(step, secrets, folder, windows):
-        piece.append(chunk)
-        count += 1
-        if len(piece) == _PIECE:
-            ledger.add_chunks(piece)
-            piece = []
-    ledger.add_chunks(piece)
+    while piece := list(islice(chunks, _PIECE)):
+        ledger.add_chunks(piece)
+        count += len(piece)
     ledger.end_plan(step.number)
     return count
 
@@ -83,10 +98,21 @@ class _Filling:
         )
 
 
-def _chunks(step: Step, secrets: Secrets, folder: RunFolder, windows: Iterator[Window]) -> Iterator[Planned]:
+def _chunks(
+    step: Step,
+    secrets: Secrets,
+    folder: RunFolder,
+    windows: Iterator[Window],
+    chosen: NDArray[np.int64],
+    *,
+    among: bool,
+) -> Iterator[Planned]:
+    """Chunks of the waiting rows that are among the chosen ones, or of the others."""
     filling: dict[tuple[tuple[str, str], ...], _Filling] = {}
     for window, evaluated in _evaluated(step, secrets, folder, windows):
         waiting = np.flatnonzero((window.status == PENDING) & (window.step == step.number))
+        if len(chosen):
+            waiting = waiting[np.isin(waiting + window.first, chosen) == among]
         if not len(waiting):
             continue
         for envelope, rows, which, values in _parts(step, evaluated, waiting):

@@ -40,7 +40,7 @@ from batcher.engine.report import check_carried, write_reports
 from batcher.engine.send import Options, Progress, send_steps, submission_of
 from batcher.engine.steps import kept, plan_step, restored
 from batcher.engine.summary import exit_code, summarize, summary_text, write_summary
-from batcher.engine.survey import numbers, oddities, over_budget
+from batcher.engine.survey import numbers, oddities, refusals
 from batcher.errors import BatcherError, InputError, Interrupted
 from batcher.ledger import OPEN_STATES, READY, RETIRED, Ledger
 from batcher.spool import digest_of
@@ -91,7 +91,7 @@ def _run_locked(job: Job, way: Way, options: Options, progress: Progress) -> dic
         if finished is not None and (done := already_done(finished, digest, job, again=options.again)):
             return _beside(_supersede(unfinished, job, way, progress), done)
         # An input that cannot be run takes nobody's place: it is judged before another run is put to rest.
-        folder = _create(job, way, source, of_job, options)
+        folder = _create(job, way, source, of_job, options, finished)
     finally:
         if source is not None:
             source.close()
@@ -128,15 +128,16 @@ def _forget_secrets(folder: RunFolder) -> None:
                 folder.secret.unlink(missing_ok=True)
 
 
-def _create(job: Job, way: Way, source: Source, of_job: str, options: Options) -> RunFolder:
-    """Read, judge and keep the whole input in a new run folder."""
+def _create(job: Job, way: Way, source: Source, of_job: str, options: Options, finished: RunFolder | None) -> RunFolder:
+    """Read, judge and keep the whole input in a new run folder; `finished` is the last run that came to its end."""
     tn_column = columns_of(job, source)
     digest = run_digest(source.digest(), of_job)
     folder = RunFolder(job.output_path / new_run_id(job.output_path, digest))
     # One that is there without a ledger was left by a process that was killed right here.
     folder.path.mkdir(mode=0o700, exist_ok=True)
     try:
-        _refuse_oddities(begin(folder, job, way, source, of_job, tn_column), job, is_limited=not options.no_budget)
+        facts = begin(folder, job, way, source, of_job, tn_column, finished)
+        _refuse_oddities(facts, job, is_limited=not options.no_budget)
     except BatcherError:
         shutil.rmtree(folder.path, ignore_errors=True)
         raise
@@ -144,18 +145,26 @@ def _create(job: Job, way: Way, source: Source, of_job: str, options: Options) -
 
 
 def _refuse_oddities(facts: Mapping[str, Any], job: Job, *, is_limited: bool) -> None:
-    """InputError for too many rejected rows, and, with `strict`, for anything odd about the file; else it is logged."""
+    """InputError for what the limits forbid, and, with `strict`, for anything odd about the file; else it is logged."""
     for oddity in facts["oddities"]:
         _log.warning("the input is odd", why=oddity)
-    if is_limited and (why := over_budget(facts, job.limits)):
-        raise InputError(f"{facts['input']}: {why} Nothing was sent.")
+    if is_limited and (refused := refusals(facts, job.limits)):
+        raise InputError("\n".join(f"{facts['input']}: {why} Nothing was sent." for why in refused))
     if job.input.strict and facts["oddities"]:
         raise InputError(
             "\n".join(f"{facts['input']}: {oddity} (strict) Nothing was sent." for oddity in facts["oddities"])
         )
 
 
-def begin(folder: RunFolder, job: Job, way: Way, source: Source, of_job: str, tn_column: str | None) -> dict[str, Any]:
+def begin(
+    folder: RunFolder,
+    job: Job,
+    way: Way,
+    source: Source,
+    of_job: str,
+    tn_column: str | None,
+    finished: RunFolder | None,
+) -> dict[str, Any]:
     """Write the ledger's first page and take the input in; a folder that is not judged counts for nothing."""
     facts: dict[str, Any] = {
         "job": job.name,
@@ -165,6 +174,7 @@ def begin(folder: RunFolder, job: Job, way: Way, source: Source, of_job: str, tn
         "account_id": way.account_id,
         "base_url": way.base_url,
         "api": job.carrier.api,
+        "last_rows": None if finished is None else run_row(finished)["facts"]["rows"],
     }
     with opened(folder) as ledger:
         prefix = "".join(entropy.choice("abcdefghijklmnopqrstuvwxyz234567") for _ in range(10))
@@ -191,7 +201,9 @@ def _work(folder: RunFolder, job: Job, way: Way, options: Options, progress: Pro
             ledger.revive_stale()
         if not options.stale and (stale := ledger.retire_stale(time.time() - job.limits.max_age)):
             _log.warning("too old to send; --stale sends them all the same", chunks=stale)
-        plan_step(steps[0], folder, ledger)
+        if options.first and not ledger.first_heads():
+            ledger.forget_plan(1)
+        plan_step(steps[0], folder, ledger, first=options.first or job.limits.canary_rows)
         if options.confirm is not None and not options.confirm(_waiting(ledger, way, job)):
             raise Interrupted("Nothing was sent. The same command asks again.")
         for older in folders_of(job.output_path, way):
@@ -269,7 +281,9 @@ def _put_to_rest(folder: RunFolder, job: Job, way: Way, progress: Progress) -> d
             async with way.open(folder) as base_url, Client(base_url, way.account_id, way.authorization) as client:
                 wire = Wire(client, Gate(job.limits.requests_per_second))
                 for step in steps:
-                    await submission_of(step, folder, ledger, job, wire, progress, Options()).run(send=False)
+                    submission = submission_of(step, folder, ledger, job, wire, progress, Options())
+                    await submission.run(send=False)
+                    await submission.audit()
                 count.update(requests=wire.requests, throttled=wire.throttled)
 
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ import structlog
 from batcher.carrier.client import Client
 from batcher.carrier.converse import Conversation
 from batcher.carrier.limits import Gate
+from batcher.carrier.settle import unpack_settlement
 from batcher.carrier.wire import Wire
 from batcher.engine.folder import RunFolder
 from batcher.engine.identity import Way
@@ -22,8 +23,8 @@ from batcher.engine.judge import Secrets
 from batcher.engine.plan import filler
 from batcher.engine.steps import plan_step, restored
 from batcher.engine.submit import GRACE_SECONDS, Submission
-from batcher.errors import Interrupted
-from batcher.ledger import OPEN_STATES, Ledger
+from batcher.errors import CarrierRefused, Interrupted
+from batcher.ledger import OPEN_STATES, REFUSED, SETTLED, Ledger
 
 _log = structlog.get_logger()
 
@@ -48,6 +49,8 @@ class Options:
     stale: bool = False
     #: send even when more rows are rejected than limits.max_rejected allows
     no_budget: bool = False
+    #: so many rows, spread over the kinds of settings, and nothing else; None: all
+    first: int | None = None
     #: how long to wait for open orders; None: until they are done
     wait_seconds: float | None = None
     #: asked before the first request of a run goes to the carrier, with what would be sent; False: don't
@@ -73,6 +76,10 @@ async def send_steps(
                 plan_step(step, folder, ledger)
                 if not await _send_step(step, folder, ledger, job, wire, options, progress):
                     break
+            else:
+                for step in steps:
+                    submission = submission_of(step, folder, ledger, job, wire, progress, options)
+                    await _until_signal(submission, submission.audit)
         finally:
             count |= {"requests": wire.requests, "throttled": wire.throttled}
 
@@ -85,6 +92,8 @@ def submission_of(
     wire: Wire,
     progress: Progress,
     options: Options,
+    *,
+    first: bool = False,
 ) -> Submission:
     conversation = Conversation(
         step.operation,
@@ -103,6 +112,8 @@ def submission_of(
         settled=progress.advance,
         send_before=math.inf if options.stale or planned is None else planned + limits.max_age,
         wait_seconds=math.inf if options.wait_seconds is None else options.wait_seconds,
+        first=first,
+        has_budget=not options.no_budget,
     )
 
 
@@ -110,25 +121,66 @@ async def _send_step(
     step: Step, folder: RunFolder, ledger: Ledger, job: Job, wire: Wire, options: Options, progress: Progress
 ) -> bool:
     """Send one step; whether nothing of it is open any more, so that the next may be planned."""
-    states = ledger.chunks_by_state(step.number)
-    if not any(states.get(state) for state in OPEN_STATES):
+    if not any(ledger.chunks_by_state(step.number).get(state) for state in OPEN_STATES):
         return True
-    submission = submission_of(step, folder, ledger, job, wire, progress, options)
+    if step.number == 1 and (options.first or job.limits.canary_rows) and (heads := ledger.first_heads()):
+        if any(head.state in OPEN_STATES for head in heads):
+            await _send(step, folder, ledger, job, wire, options, progress, first=True)
+        if not _goes_on(ledger, options):
+            return False
+    await _send(step, folder, ledger, job, wire, options, progress)
+    return not any(ledger.chunks_by_state(step.number).get(state) for state in OPEN_STATES)
+
+
+async def _send(
+    step: Step,
+    folder: RunFolder,
+    ledger: Ledger,
+    job: Job,
+    wire: Wire,
+    options: Options,
+    progress: Progress,
+    *,
+    first: bool = False,
+) -> None:
+    submission = submission_of(step, folder, ledger, job, wire, progress, options, first=first)
     rows = ledger.rows_by_state(step.number)
     done = sum(count for state, count in rows.items() if state not in OPEN_STATES)
     progress.start(f"{step.operation.name}", sum(rows.values()), done)
     try:
-        interrupted = await _until_signal(submission)
+        await _until_signal(submission, submission.run)
     finally:
         progress.stop()
-    if interrupted:
-        raise Interrupted("Stopped by a signal. The same command goes on.")
-    states = ledger.chunks_by_state(step.number)
-    return not any(states.get(state) for state in OPEN_STATES)
 
 
-async def _until_signal(submission: Submission) -> bool:
-    """Run a step; the first signal lets writes under way finish, the second does not. Whether there was one."""
+def _goes_on(ledger: Ledger, options: Options) -> bool:
+    """Whether the sample is at rest, so that the others may follow. Interrupted when only the sample was wanted.
+
+    CarrierRefused when one of its rows failed.
+    """
+    heads = ledger.first_heads()
+    if any(head.state in OPEN_STATES for head in heads):
+        return False
+    rows = sum(head.rows for head in heads if head.parent is None)
+    if options.first:
+        raise Interrupted(
+            f"The first {rows:,} rows were sent and came to an end. The same command without --first goes on."
+        )
+    failed = sum(
+        int((unpack_settlement(ledger.issues(head.number)).position >= 0).sum())
+        for head in heads
+        if head.state in {SETTLED, REFUSED}
+    )
+    if failed and not options.no_budget:
+        raise CarrierRefused(
+            f"{failed:,} of the first {rows:,} rows (limits.canary_rows) failed: nothing more is sent. failed.csv says why. "
+            "Mend the input or the job; or give --no-budget, and the same command goes on."
+        )
+    return True
+
+
+async def _until_signal(submission: Submission, work: Callable[[], Awaitable[None]]) -> None:
+    """Work for a step; the first signal lets writes under way finish, the second does not. Interrupted after one."""
     signals_seen = 0
     error: Exception | None = None
 
@@ -144,7 +196,7 @@ async def _until_signal(submission: Submission) -> bool:
     async with anyio.create_task_group() as group:
         group.start_soon(watch)
         try:
-            await submission.run()
+            await work()
         except Exception as stopped:  # ruff: ignore[blind-except]
             error = stopped  # raised outside of the group, so that it is not wrapped into one
         group.cancel_scope.cancel()
@@ -152,4 +204,5 @@ async def _until_signal(submission: Submission) -> bool:
     signal.signal(signal.SIGTERM, before)
     if error is not None:
         raise error
-    return signals_seen > 0
+    if signals_seen:
+        raise Interrupted("Stopped by a signal. The same command goes on.")

@@ -47,13 +47,13 @@ def restored(ledger: Ledger) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def plan_step(step: Step, folder: RunFolder, ledger: Ledger) -> None:
-    """Plan a step, unless its plan is whole already."""
+def plan_step(step: Step, folder: RunFolder, ledger: Ledger, first: int = 0) -> None:
+    """Plan a step, unless its plan is whole already; `first` as in `plan`."""
     if ledger.steps()[step.number - 1]["planned"] is not None:
         return
     started = time.process_time()
     steps = restored(ledger)
     with InputFile(folder.input) as rows:
         sizes = np.diff(rows.starts).tolist()
-    chunks = plan(step, Secrets.of(steps), folder, ledger, windows(ledger, folder, sizes))
+    chunks = plan(step, Secrets.of(steps), folder, ledger, lambda: windows(ledger, folder, sizes), first)
     _log.info("planned", step=step.number, chunks=chunks, cpu_seconds=round(time.process_time() - started, 2))

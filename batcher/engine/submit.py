@@ -14,13 +14,16 @@ import anyio
 from anyio.abc import TaskGroup
 
 from batcher.carrier.converse import Conversation
-from batcher.ledger import ACCEPTED, READY, UNKNOWN, Head
-from batcher.model import Check, Ensure, Read
+from batcher.errors import CarrierRefused
+from batcher.ledger import ACCEPTED, READY, REFUSED, SETTLED, UNKNOWN, Head
+from batcher.model import Check, Ensure, Order, Read
 
 #: Writes under way at once, without a word in the job.
 LEAST_IN_FLIGHT, MOST_IN_FLIGHT = 8, 64
 #: On the first signal, writes under way get so long to be answered.
 GRACE_SECONDS = 30.0
+#: Of the first orders that came to an end, so many that were refused or FAILED stop the run.
+FIRST_ORDERS, MOST_BAD_ORDERS = 10, 3
 _PAGE = 256
 #: How often `--wait` looks whether a proof that it waits for has ended.
 _PROVING_SECONDS = 0.5
@@ -38,11 +41,14 @@ class Submission:
         settled: Callable[[int], None],
         send_before: float = math.inf,
         wait_seconds: float = math.inf,
+        first: bool = False,
+        has_budget: bool = False,
     ) -> None:
         """`settled` is told how many rows each chunk that came to rest holds.
 
         What is not sent before the wall-clock time `send_before` goes stale. When nothing is left to be sent, orders
-        are waited for so many seconds more.
+        are waited for so many seconds more. With `first`, the sample alone is sent; with `has_budget`, too many
+        refusals among the first orders stop everything.
         """
         self._conversation = conversation
         self._ledger = conversation.ledger
@@ -52,6 +58,8 @@ class Submission:
         self._settled = settled
         self._send_before = send_before
         self._wait_seconds = wait_seconds
+        self._first = first
+        self._has_budget = has_budget
         self._slots = anyio.CapacityLimiter(in_flight or LEAST_IN_FLIGHT)
         self._group: TaskGroup | None = None
         self._measuring: TaskGroup | None = None
@@ -81,6 +89,25 @@ class Submission:
         if self._error is not None:
             raise self._error
 
+    async def audit(self) -> None:
+        """Look up every chunk that was in doubt or sent more than once: the carrier should hold one order of it, or none."""
+        if not isinstance(self._conversation.operation.talk, Order):
+            return
+        with self._scope:
+            numbers = await self._conversation.record(self._ledger.unaudited, self._step)
+            async with anyio.create_task_group() as group:
+                for number in numbers:
+                    await self._slots.acquire_on_behalf_of(number)
+                    group.start_soon(self._guard, self._audit, number)
+        if self._error is not None:
+            raise self._error
+
+    async def _audit(self, number: int) -> None:
+        try:
+            await self._conversation.audit(number)
+        finally:
+            self._slots.release_on_behalf_of(number)
+
     def stop(self, grace_seconds: float) -> None:
         """No new sends; writes under way get so long, everything else ends at once."""
         self._conversation.stop(grace_seconds)
@@ -93,24 +120,42 @@ class Submission:
                 if number not in self._under_way:
                     self._start(number, state, send)
         if send:
+            await self._check_budget()
             await self._produce()
 
     async def _produce(self) -> None:
         last = 0
         while True:
             changed = self._changed
-            page = await self._conversation.record(self._ledger.numbers, self._step, READY, after=last, most=_PAGE)
+            page = await self._conversation.record(
+                self._ledger.sendable, self._step, after=last, most=_PAGE, first=self._first
+            )
             for number in page:
                 last = number
                 if number in self._under_way:
                     continue  # proven absent just now: its own task sends it again
                 await self._slots.acquire_on_behalf_of(number)
                 self._start(number, READY, True)
-            if not page and not self._under_way:
+            if page:
+                continue
+            if not self._under_way and not last:
                 return
-            if not page:
-                # A chunk under way may be refused and leave its other rows as a new one.
+            if self._under_way:
+                # A chunk under way may be refused and leave its other rows as new ones, or let its sister go.
                 await self._wait(changed)
+            last = 0
+
+    async def _check_budget(self) -> None:
+        """CarrierRefused when too many of the first orders were refused or FAILED: something is wrong with all of them."""
+        if not self._has_budget:
+            return
+        verdicts = await self._conversation.record(self._ledger.first_verdicts, FIRST_ORDERS)
+        self._has_budget = len(verdicts) < FIRST_ORDERS
+        if (bad := sum(is_bad for _, is_bad in verdicts)) >= MOST_BAD_ORDERS:
+            raise CarrierRefused(
+                f"{bad} of the first {len(verdicts)} orders were refused or FAILED: nothing more is sent. failed.csv says "
+                "why. Mend the input or the job; or give --no-budget, and the same command goes on."
+            )
 
     async def _wait(self, changed: anyio.Event) -> None:
         """Until a chunk comes to rest; when all are sent, at most so long."""
@@ -164,6 +209,7 @@ class Submission:
             if state == READY:
                 if not send:
                     return
+                await self._check_budget()
                 await self._send(number, waiting=head is not None)
             elif state == UNKNOWN:
                 await conversation.look_up(number)
@@ -175,6 +221,8 @@ class Submission:
             resumed, was = False, state
             head = await conversation.record(self._ledger.head, number)
             state = head.state
+            if state in {REFUSED, SETTLED} and send:
+                await self._check_budget()
             if state == READY:
                 self._unsent.add(number)
             elif number in self._unsent:

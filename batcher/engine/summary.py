@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from batcher.carrier.settle import unpack_settlement
 from batcher.engine.folder import RunFolder
 from batcher.engine.job import Limits
-from batcher.ledger import Ledger
+from batcher.ledger import SETTLED, Head, Ledger
 from batcher.spool import private_file
 
 #: Counts by code that the summary tells, most frequent first.
@@ -51,6 +52,7 @@ def summarize(folder: RunFolder, ledger: Ledger, tally: Tally, code: int) -> dic
     row, attempts = ledger.run(), ledger.attempts()
     seconds = sum(attempt["facts"].get("seconds", 0.0) for attempt in attempts)
     settled = tally.statuses["succeeded"] + tally.statuses["failed"]
+    halved = ledger.halved_heads()
     return {
         "run": row["id"],
         "job": row["facts"]["job"],
@@ -67,6 +69,9 @@ def summarize(folder: RunFolder, ledger: Ledger, tally: Tally, code: int) -> dic
         "warnings": counted(tally.warnings),
         "orders": ledger.orders_by_status(),
         "doubled_orders": [ids for _, ids in ledger.doubles()],
+        #: orders whose refusal named nobody were sent again in halves: how many those were, and the rows that went through
+        "halved_orders": len(halved),
+        "rows_saved_by_halving": sum(map(_saved, halved, map(ledger.issues, [head.number for head in halved]))),
         "attempts": len(attempts),
         "killed_attempts": sum(attempt["ended"] is None for attempt in attempts),
         "requests": sum(attempt["facts"].get("requests", 0) for attempt in attempts),
@@ -76,6 +81,11 @@ def summarize(folder: RunFolder, ledger: Ledger, tally: Tally, code: int) -> dic
         "exit_code": code,
         "folder": str(folder.path),
     }
+
+
+def _saved(head: Head, issues: bytes | None) -> int:
+    """Rows of a half that came to a good end."""
+    return head.rows - len(unpack_settlement(issues).position) if head.state == SETTLED else 0
 
 
 def as_if_sent(tally: Tally) -> Tally:
@@ -111,6 +121,13 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         f"requests: {summary['requests']:,} (429: {summary['throttled']:,})   seconds: {summary['seconds']:,.1f}   "
         f"TNs per second: {summary['tns_per_second']:,.0f}"
     )
+    if summary.get("halved_orders"):
+        lines.append(
+            f"{summary['halved_orders']:,} orders were halves of refused ones whose errors named nobody: "
+            f"{summary['rows_saved_by_halving']:,} rows saved"
+        )
+    if doubled := summary.get("doubled_orders"):
+        lines.append("EXECUTED MORE THAN ONCE: " + "; ".join(" and ".join(ids) for ids in doubled))
     if killed := summary.get("killed_attempts"):
         lines.append(f"  without those of {killed} attempts that were killed")
     return "\n".join(lines) + "\n"

@@ -1,6 +1,6 @@
 """What a careful colleague looks at before numbers are sent: what kinds there are, and what is odd about the file.
 
-It only informs. What refuses a run is said by `limits.max_rejected`, and by `strict`.
+It only informs. What refuses a run is said by `limits`, and by `strict`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from batcher.tn import MASK, TOLL_FREE, Rules, structure
 _MOST_EXCHANGES = 5
 #: A file of fewer rows may well have one exchange, or many rejects.
 _MANY = 100
-#: A share of rejected rows is refused from so many rows on.
+#: So many rejected rows are not too many, whatever share of the rows they are.
 _FEW_REJECTED = 100
+#: A change of the number of rows that somebody should know about, as a share.
+_FAR_FROM_LAST = 0.5
 
 
 def numbers(folder: RunFolder, rows: int, rules: Rules) -> dict[str, Any]:
@@ -71,6 +73,8 @@ def oddities(facts: Mapping[str, Any]) -> list[str]:
     if rows >= _MANY and facts["rejected"] > 0.05 * rows:
         share = 100 * facts["rejected"] / rows
         found.append(f"{facts['rejected']:,} of {rows:,} rows are rejected ({share:.1f} %): is it the right column?")
+    if (last := facts["last_rows"]) and abs(rows - last) > _FAR_FROM_LAST * last:
+        found.append(f"It has {rows:,} rows, and the last finished run had {last:,}: is the file whole?")
     if len(seen["largest_exchanges"]) == 1 and seen["numbers"] == seen["largest_exchanges"][0][1] >= _MANY:
         found.append(
             f"All {seen['numbers']:,} numbers begin with {seen['largest_exchanges'][0][0]}: is the file whole?"
@@ -78,13 +82,26 @@ def oddities(facts: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def over_budget(facts: Mapping[str, Any], limits: Limits) -> str | None:
-    """Why so many rejected rows are too many for a run (`limits.max_rejected`); None when they are not."""
-    limit, rows = limits.max_rejected, facts["rows"]
+def refusals(facts: Mapping[str, Any], limits: Limits) -> list[str]:
+    """Why there are too many rows, rejected rows, or more or fewer rows than last time, for a run; as sentences."""
+    found, rows, last = [], facts["rows"], facts["last_rows"]
+    limit = limits.max_rejected
     allowed = limit if limit >= 1 or limit == 0 else max(limit * rows, _FEW_REJECTED)
-    if facts["rejected"] <= allowed:
-        return None
-    return (
-        f"{facts['rejected']:,} of {rows:,} rows are rejected, and limits.max_rejected allows {allowed:,.0f}. batcher check "
-        "shows them: mend the file, raise the limit, or give --no-budget."
-    )
+    if facts["rejected"] > allowed:
+        found.append(
+            f"{facts['rejected']:,} of {rows:,} rows are rejected, and limits.max_rejected allows {allowed:,.0f}. batcher "
+            "check shows them: mend the file, raise the limit, or give --no-budget."
+        )
+    if limits.max_rows is not None and rows > limits.max_rows:
+        found.append(f"It has {rows:,} rows, and limits.max_rows allows {limits.max_rows:,}: is it the right file?")
+    change = limits.max_row_count_change
+    if change is not None and last is not None and abs(rows - last) > (change if change >= 1 else change * last):
+        found.append(
+            f"It has {rows:,} rows, the last finished run had {last:,}, and limits.max_row_count_change allows "
+            f"{_in_words(change)}: is the file whole? --no-budget sends it all the same."
+        )
+    return found
+
+
+def _in_words(change: float) -> str:
+    return f"{change:,.0f} more or fewer" if change >= 1 else f"{100 * change:g} % more or fewer"

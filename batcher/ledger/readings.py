@@ -115,6 +115,18 @@ class Readings:
         with self._reading() as db:
             return list(db.scalars(query.order_by(CHUNK.c.number).limit(most)))
 
+    def first_heads(self) -> list[Head]:
+        """The chunks that hold the sample, and those that they became."""
+        with self._reading() as db:
+            rows = db.execute(sa.select(CHUNK).where(CHUNK.c.first == 1).order_by(CHUNK.c.number)).mappings().all()
+        return list(map(head_of, rows))
+
+    def halved_heads(self) -> list[Head]:
+        """The chunks that are parts of a refused one whose error named nobody, and were sent."""
+        query = sa.select(CHUNK).where(CHUNK.c.level > 0, CHUNK.c.attempt > 0).order_by(CHUNK.c.number)
+        with self._reading() as db:
+            return list(map(head_of, db.execute(query).mappings().all()))
+
     def is_family_refused(self, family: int) -> bool:
         """Whether nothing of a chunk whose rows were halved again and again was accepted yet."""
         taken = CHUNK.c.state.in_((ACCEPTED, SETTLED))
@@ -129,11 +141,13 @@ class Readings:
             rows = db.execute(query.limit(most)).all()
         return [(number, state == REFUSED or status == "FAILED") for number, state, status in rows]
 
-    def unaudited(self) -> list[int]:
-        """Chunks at rest that were in doubt, or sent more than once, and were not looked up since."""
+    def unaudited(self, step: int) -> list[int]:
+        """Chunks of a step at rest that were in doubt, or sent more than once, and were not looked up since."""
         audits = sa.exists().where(EVENT.c.chunk == CHUNK.c.number, EVENT.c.what == "audited")
         resting = CHUNK.c.state.in_((SETTLED, REFUSED, RETIRED))
-        query = sa.select(CHUNK.c.number).where(resting, (CHUNK.c.doubted == 1) | (CHUNK.c.attempt > 1), ~audits)
+        query = sa.select(CHUNK.c.number).where(
+            CHUNK.c.step == step, resting, (CHUNK.c.doubted == 1) | (CHUNK.c.attempt > 1), ~audits
+        )
         with self._reading() as db:
             return list(db.scalars(query.order_by(CHUNK.c.number)))
 

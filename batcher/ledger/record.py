@@ -15,6 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batcher.errors import InputError
 from batcher.ledger.readings import STALE, Readings
 from batcher.ledger.rows import Planned, insert_chunks, scalar
 from batcher.ledger.states import (
@@ -129,6 +130,16 @@ class Ledger(Readings):
                 .where(ATTEMPT.c.number == number)
                 .values(ended=time.time(), exit_code=exit_code, facts=json.dumps(facts))
             )
+
+    def forget_plan(self, step: int) -> None:
+        """A plan of which nothing was sent is made anew; InputError when something was."""
+        sent = sa.select(CHUNK.c.number).where(CHUNK.c.step == step, (CHUNK.c.state != READY) | (CHUNK.c.attempt > 0))
+        with self._transaction() as db:
+            if db.execute(sent.limit(1)).first() is not None:
+                raise InputError(
+                    f"{self.path.parent.name}: rows of it were sent already; --first is for the first ones."
+                )
+            db.execute(sa.update(STEP).where(STEP.c.number == step).values(planned=None))
 
     def begin_plan(self, step: int) -> None:
         """Forget a half-written plan of this step."""

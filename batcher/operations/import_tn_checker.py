@@ -72,4 +72,6 @@ OPERATION = Operation(
     check=check,
     envelope=("site_id", "sippeer_id"),
     required=("site_id",),
+    # The API is not enabled, or the site is none.
+    blame=dict.fromkeys(("5149", "5150", "12016", "12527"), "order"),
 )

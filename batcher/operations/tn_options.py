@@ -348,6 +348,15 @@ def _max_rows(_settings: Any) -> int:
     return 5_000
 
 
+#: No valid TN or too many, a feature or permission that the account lacks (the carrier's tables of error codes).
+_ORDER_CODES = ("5077", "5078", "5095", "5097", "5110", "5114", "5139", "5144", "5147", "5157", "5194", "13576")
+#: The form of a value, or values that contradict each other.
+_VALUE_CODES = (
+    *("5079", "5080", "5081", "5082", "5089", "5107", "5108", "5109", "5113", "5115", "5117", "5118", "5119", "5120"),
+    *("5121", "5122", "5132", "5134", "5138", "5140", "5141", "5142", "5143", "5184", "5185", "5186", "5187", "5188"),
+    *("5189", "5190", "5191", "5192", "5193"),
+)
+
 OPERATION = Operation(
     name="tn-options",
     summary="line options: failover, forwarding, messaging, caller name, passcode, routes",
@@ -359,5 +368,6 @@ OPERATION = Operation(
     secret=("port_out_passcode",),
     options=("sip_prefix",),
     agree=agree,
+    blame=dict.fromkeys(_ORDER_CODES, "order") | dict.fromkeys(_VALUE_CODES, "value"),
     destinations=("call_forward", "final_destination_uri"),
 )

@@ -95,24 +95,24 @@ def test_a_plan_that_was_cut_off_is_made_afresh(tmp_path):
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            plan(step, Secrets.of([step]), folder, ledger, dies())
+            plan(step, Secrets.of([step]), folder, ledger, dies)
         ledger.add_chunks([])
         assert ledger.steps()[0]["planned"] is None
-        assert plan(step, Secrets.of([step]), folder, ledger, windows(ledger, folder, [12_000])) == 3
+        assert plan(step, Secrets.of([step]), folder, ledger, lambda: windows(ledger, folder, [12_000])) == 3
         assert ledger.steps()[0]["planned"] is not None
         assert ledger.numbers(1, "READY") == [1, 2, 3]
         with pytest.raises(AssertionError):
-            plan(step, Secrets.of([step]), folder, ledger, windows(ledger, folder, [12_000]))
+            plan(step, Secrets.of([step]), folder, ledger, lambda: windows(ledger, folder, [12_000]))
 
 
 def test_a_half_written_plan_is_thrown_away(tmp_path):
     """Pieces that were committed before the end do not stay beside the new plan."""
     with begun(tmp_path, SMS, "TN\n2012000001\n2012000002\n", planned=False) as (folder, ledger):
         [step] = restored(ledger)
-        plan(step, Secrets.of([step]), folder, ledger, windows(ledger, folder, [2]))
+        plan(step, Secrets.of([step]), folder, ledger, lambda: windows(ledger, folder, [2]))
         with ledger._transaction() as db:
             db.exec_driver_sql("UPDATE step SET planned = NULL")
-        plan(step, Secrets.of([step]), folder, ledger, windows(ledger, folder, [2]))
+        plan(step, Secrets.of([step]), folder, ledger, lambda: windows(ledger, folder, [2]))
         [chunk] = chunks(ledger)
         assert chunk.rows.tolist() == [1, 2]
 

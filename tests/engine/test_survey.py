@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from batcher.engine.job import Limits
-from batcher.engine.survey import numbers, oddities, over_budget
+from batcher.engine.survey import numbers, oddities, refusals
 from batcher.tn import Rules
 from tests.engine.runs import CHECKER, begun, write_job
 
 #: A file about which there is nothing to say.
 PLAIN: dict[str, Any] = {
+    "last_rows": None,
     "rows": 100,
     "rejected": 0,
     "sendable": 100,
@@ -91,6 +92,13 @@ def test_rows_without_a_number(tmp_path):
         ),
         pytest.param({"sendable": 0}, ["No row is left to be sent."], id="nothing to send"),
         pytest.param({"rejected": 5}, [], id="5 percent"),
+        pytest.param({"last_rows": 150}, [], id="fewer rows"),
+        pytest.param(
+            {"last_rows": 201},
+            ["It has 100 rows, and the last finished run had 201: is the file whole?"],
+            id="half of the rows",
+        ),
+        pytest.param({"last_rows": 66}, ["It has 100 rows, and the last finished run had 66"], id="many more rows"),
         pytest.param({"rejected": 6}, ["6 of 100 rows are rejected (6.0 %): is it the right column?"], id="6 percent"),
         pytest.param({"rows": 99, "rejected": 50}, [], id="few rows"),
         pytest.param(
@@ -110,6 +118,10 @@ def test_what_is_odd(facts, said):
     assert [sentence[: len(start)] for sentence, start in zip(found, said, strict=True)] == said
 
 
+def counted(rows: int, rejected: int = 0, last_rows: int | None = None) -> dict[str, Any]:
+    return {"rows": rows, "rejected": rejected, "last_rows": last_rows}
+
+
 @pytest.mark.parametrize(
     ("written", "rows", "allowed"),
     [
@@ -126,17 +138,47 @@ def test_what_is_odd(facts, said):
 def test_how_many_rejects_are_too_many(tmp_path, written, rows, allowed):
     """One more than is allowed; with both figures and the ways out."""
     limits = write_job(tmp_path, CHECKER, limits=f"[limits]\n{written}\n").limits
-    assert over_budget({"rows": rows, "rejected": allowed}, limits) is None
-    why = over_budget({"rows": rows, "rejected": allowed + 1}, limits)
+    assert refusals(counted(rows, allowed), limits) == []
+    refused = refusals(counted(rows, allowed + 1), limits)
     if allowed == rows:
-        assert why is None
+        assert refused == []
     else:
-        assert why is not None
+        [why] = refused
         assert f"{allowed + 1:,} of {rows:,} rows are rejected, and limits.max_rejected allows {allowed:,}." in why
         assert "--no-budget" in why
 
 
 def test_the_default_is_five_percent():
     """Also where there is no job file."""
-    assert over_budget({"rows": 10_000, "rejected": 500}, Limits()) is None
-    assert over_budget({"rows": 10_000, "rejected": 501}, Limits()) is not None
+    assert refusals(counted(10_000, 500), Limits()) == []
+    assert len(refusals(counted(10_000, 501), Limits())) == 1
+
+
+def test_more_rows_than_anybody_meant(tmp_path):
+    """As many as are allowed may go."""
+    limits = write_job(tmp_path, CHECKER, limits="[limits]\nmax_rows = 1000\n").limits
+    assert refusals(counted(1_000), limits) == []
+    assert refusals(counted(1_001), limits) == [
+        "It has 1,001 rows, and limits.max_rows allows 1,000: is it the right file?"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "rows", "is_refused"),
+    [
+        ('"20%"', 800, False),
+        ('"20%"', 799, True),
+        ('"20%"', 1_200, False),
+        ('"20%"', 1_201, True),
+        ("50", 950, False),
+        ("50", 949, True),
+        ("50", 1_051, True),
+        ("0", 1_001, True),
+        ("0", 1_000, False),
+    ],
+)
+def test_the_count_of_rows_changes_little_from_night_to_night(tmp_path, written, rows, is_refused):
+    """More or fewer than in the last finished run, by a count or a share; without such a run nothing is compared."""
+    limits = write_job(tmp_path, CHECKER, limits=f"[limits]\nmax_row_count_change = {written}\n").limits
+    assert bool(refusals(counted(rows, last_rows=1_000), limits)) is is_refused
+    assert refusals(counted(rows), limits) == []
