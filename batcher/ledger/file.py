@@ -121,6 +121,6 @@ def _recognize(db: sa.Connection, path: Path, *, check: bool) -> None:
         )
     if not check:
         return
-    damage = db.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    damage = db.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
     if damage != "ok":
         raise InputError(f"{path} is damaged ({damage}). {_REMEDY}")
