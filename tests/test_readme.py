@@ -98,7 +98,7 @@ def test_files_that_are_named_are_there(name):
     folder = ROOT if name == "README.md" else ROOT / "docs"
     named = [ROOT / path for path in re.findall(r"\b(?:jobs|samples)/\w+\.\w+", text)]
     linked = [folder / path for path in re.findall(r"\]\((?!https?:|#)([^)#]+)", text)]
-    assert named
+    assert named + linked
     assert [path for path in named + linked if not path.exists()] == []
 
 
