@@ -7,7 +7,7 @@ import shutil
 from typing import Any
 
 from batcher.engine.folder import RunFolder, locked, prepare_output
-from batcher.engine.identity import Way, job_digest, newest, opened
+from batcher.engine.identity import Way, job_digest, opened
 from batcher.engine.job import Job, Step
 from batcher.engine.judge import columns_of, source_of
 from batcher.engine.report import write_reports
@@ -38,8 +38,7 @@ def _check(job: Job, way: Way) -> dict[str, Any]:
     folder.path.mkdir(parents=True, mode=0o700)
     try:
         with source_of(job) as source:
-            tn_column = columns_of(job, source)
-            facts = begin(folder, job, way, source, job_digest(job, way), tn_column, newest(job.output_path, way)[1])
+            facts = begin(folder, job, way, source, job_digest(job, way), columns_of(job, source))
         with opened(folder) as ledger:
             plan_step(restored(ledger)[0], folder, ledger)
             tally = write_reports(ledger, folder, folder.path, job.steps, api=job.carrier.api, output=job.output)

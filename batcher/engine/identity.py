@@ -69,6 +69,12 @@ def newest(output: Path, way: Way) -> tuple[list[RunFolder], RunFolder | None]:
     return unfinished, finished
 
 
+def last_rows(output: Path, way: Way) -> int | None:
+    """How many rows the newest finished run had; None without one. Looks only, whoever runs there meanwhile."""
+    rows = [run_row(folder) for folder in folders_of(output, way)]
+    return next((row["facts"]["rows"] for row in reversed(rows) if row["finished"] is not None), None)
+
+
 def folders_of(output: Path, way: Way) -> list[RunFolder]:
     """The runs of an output folder that went the same way, to a carrier or to the built-in simulator; oldest first."""
     return [

@@ -27,6 +27,7 @@ from batcher.engine.identity import (
     already_done,
     folders_of,
     job_digest,
+    last_rows,
     newest,
     open_input,
     opened,
@@ -91,7 +92,7 @@ def _run_locked(job: Job, way: Way, options: Options, progress: Progress) -> dic
         if finished is not None and (done := already_done(finished, digest, job, again=options.again)):
             return _beside(_supersede(unfinished, job, way, progress), done)
         # An input that cannot be run takes nobody's place: it is judged before another run is put to rest.
-        folder = _create(job, way, source, of_job, options, finished)
+        folder = _create(job, way, source, of_job, options)
     finally:
         if source is not None:
             source.close()
@@ -128,15 +129,15 @@ def _forget_secrets(folder: RunFolder) -> None:
                 folder.secret.unlink(missing_ok=True)
 
 
-def _create(job: Job, way: Way, source: Source, of_job: str, options: Options, finished: RunFolder | None) -> RunFolder:
-    """Read, judge and keep the whole input in a new run folder; `finished` is the last run that came to its end."""
+def _create(job: Job, way: Way, source: Source, of_job: str, options: Options) -> RunFolder:
+    """Read, judge and keep the whole input in a new run folder."""
     tn_column = columns_of(job, source)
     digest = run_digest(source.digest(), of_job)
     folder = RunFolder(job.output_path / new_run_id(job.output_path, digest))
     # One that is there without a ledger was left by a process that was killed right here.
     folder.path.mkdir(mode=0o700, exist_ok=True)
     try:
-        facts = begin(folder, job, way, source, of_job, tn_column, finished)
+        facts = begin(folder, job, way, source, of_job, tn_column)
         _refuse_oddities(facts, job, is_limited=not options.no_budget)
     except BatcherError:
         shutil.rmtree(folder.path, ignore_errors=True)
@@ -156,15 +157,7 @@ def _refuse_oddities(facts: Mapping[str, Any], job: Job, *, is_limited: bool) ->
         )
 
 
-def begin(
-    folder: RunFolder,
-    job: Job,
-    way: Way,
-    source: Source,
-    of_job: str,
-    tn_column: str | None,
-    finished: RunFolder | None,
-) -> dict[str, Any]:
+def begin(folder: RunFolder, job: Job, way: Way, source: Source, of_job: str, tn_column: str | None) -> dict[str, Any]:
     """Write the ledger's first page and take the input in; a folder that is not judged counts for nothing."""
     facts: dict[str, Any] = {
         "job": job.name,
@@ -174,7 +167,7 @@ def begin(
         "account_id": way.account_id,
         "base_url": way.base_url,
         "api": job.carrier.api,
-        "last_rows": None if finished is None else run_row(finished)["facts"]["rows"],
+        "last_rows": last_rows(job.output_path, way),
     }
     with opened(folder) as ledger:
         prefix = "".join(entropy.choice("abcdefghijklmnopqrstuvwxyz234567") for _ in range(10))

@@ -114,7 +114,7 @@ def begun(folder: Path, steps: str, rows: str, *, planned: bool = True) -> Gener
     run_folder = RunFolder(folder / "run")
     run_folder.path.mkdir()
     with open_source(job.input_path) as source:
-        engine.begin(run_folder, job, way_to(account()), source, "job", columns_of(job, source), None)
+        engine.begin(run_folder, job, way_to(account()), source, "job", columns_of(job, source))
     with opened(run_folder) as ledger:
         if planned:
             plan_step(restored(ledger)[0], run_folder, ledger)
