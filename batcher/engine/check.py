@@ -40,7 +40,7 @@ def _check(job: Job, way: Way) -> dict[str, Any]:
         with source_of(job) as source:
             facts = begin(folder, job, way, source, job_digest(job, way), columns_of(job, source))
         with opened(folder) as ledger:
-            plan_step(restored(ledger)[0], folder, ledger)
+            plan_step(restored(ledger)[0], folder, ledger, first=job.limits.canary_rows)
             tally = write_reports(ledger, folder, folder.path, job.steps, api=job.carrier.api, output=job.output)
             orders = sum(ledger.chunks_by_state(1).values())
             requests = _requests(restored(ledger)[0], ledger, job.carrier.api)

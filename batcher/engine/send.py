@@ -24,7 +24,7 @@ from batcher.engine.plan import filler
 from batcher.engine.steps import plan_step, restored
 from batcher.engine.submit import GRACE_SECONDS, Submission
 from batcher.errors import CarrierRefused, Interrupted
-from batcher.ledger import OPEN_STATES, REFUSED, SETTLED, Ledger
+from batcher.ledger import OPEN_STATES, READY, REFUSED, SETTLED, Ledger
 
 _log = structlog.get_logger()
 
@@ -162,7 +162,7 @@ def _goes_on(ledger: Ledger, options: Options) -> bool:
     if any(head.state in OPEN_STATES for head in heads):
         return False
     rows = sum(head.rows for head in heads if head.parent is None)
-    if options.first:
+    if options.first and ledger.chunks_by_state(1).get(READY):
         raise Interrupted(
             f"The first {rows:,} rows were sent and came to an end. The same command without --first goes on."
         )
