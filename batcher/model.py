@@ -122,12 +122,14 @@ class Find:
 
     `look_up(customer_order_id, api)` asks the list; `orders(answer)` gives the (order id, customer
     order id or None) pairs it holds, or None when the answer is no valid, complete list;
-    `recent(day, api)` asks for the orders since that day, to prove that the list works at all.
+    `recent(day, api)` asks for the orders since that day, to prove that the list works at all, and
+    `some(answer)` gives those of its pairs that an answer shows, though it may be cut.
     """
 
     look_up: Callable[[str, str], Request]
     orders: Callable[[Answer], list[tuple[str, str | None]] | None]
     recent: Callable[[str, str], Request]
+    some: Callable[[Answer], Sequence[tuple[str, str | None]]]
 
 
 @dataclass(frozen=True, slots=True)

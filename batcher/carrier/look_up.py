@@ -182,8 +182,7 @@ class LookUp:
         # Days are coarse and may exclude their edge: two back.
         day = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 2 * 86_400))
         _, answer = await self._wire.get(self._talk.find.recent(day, self._api), LOOK_UP, tries=READ_TRIES)
-        listed = None if answer is None else self._talk.find.orders(answer)
-        for order_id, named in (listed or [])[:10]:
+        for order_id, named in [] if answer is None else self._talk.find.some(answer)[:10]:
             if whose := named or await self._whose(order_id):
                 return whose, order_id
         return None

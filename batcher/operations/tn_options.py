@@ -325,6 +325,20 @@ def orders(answer: Answer) -> list[tuple[str, str | None]] | None:
     """
     if answer.status in {204, 404}:
         return [] if not answer.body.strip() or xml.refusal(answer) else None
+    if (listed := _listed(answer)) is None:
+        return None
+    found, total = listed
+    return None if total > len(found) or len(found) >= _LIST_CAP else list(found.items())
+
+
+def some(answer: Answer) -> list[tuple[str, str | None]]:
+    """The same of a list that may be cut; nothing of what is none."""
+    listed = _listed(answer)
+    return [] if listed is None else list(listed[0].items())
+
+
+def _listed(answer: Answer) -> tuple[dict[str, str | None], int] | None:
+    """What a list shows, and how many orders it says there are; None when it is no list."""
     if answer.status != 200:
         return None
     try:
@@ -338,9 +352,7 @@ def orders(answer: Answer) -> list[tuple[str, str | None]] | None:
         default=len(found),
     )
     is_list = any(True for _ in root.iter("TnOptionOrders", "TotalCount")) and root.find("ResponseStatus") is None
-    if not is_list or total > len(found) or len(found) >= _LIST_CAP or not all(map(xml.is_id, found)):
-        return None
-    return list(found.items())
+    return (found, total) if is_list and all(map(xml.is_id, found)) else None
 
 
 def _max_rows(_settings: Any) -> int:
@@ -361,7 +373,7 @@ OPERATION = Operation(
     name="tn-options",
     summary="line options: failover, forwarding, messaging, caller name, passcode, routes",
     settings=Settings,
-    talk=Order(post=post, read=read, poll=poll, find=Find(look_up=look_up, orders=orders, recent=recent)),
+    talk=Order(post=post, read=read, poll=poll, find=Find(look_up=look_up, orders=orders, recent=recent, some=some)),
     max_rows=_max_rows,
     path={"v1": "tnoptions", "v2": "tnoptions"},
     check=check,

@@ -637,6 +637,14 @@ def test_a_list_that_proves_nothing(answer: Answer):
     assert ORDER.find.orders(answer) is None
 
 
+def test_a_list_that_was_cut_shows_some_orders_all_the_same():
+    """Enough to see that the list works; what is no list shows none."""
+    cut = f"<TnOptionOrders><TotalCount>5000</TotalCount>{SUMMARY.format('a-1', '')}</TnOptionOrders>".encode()
+    assert ORDER.find.orders(Answer(200, cut)) is None
+    assert ORDER.find.some(Answer(200, cut)) == [("a-1", None)]
+    assert ORDER.find.some(Answer(200, b"<html/>")) == ORDER.find.some(Answer(503, cut)) == []
+
+
 def test_what_the_operation_declares():
     """The passcode is secret, the prefix rule is not sent, and 5,000 TNs make an order."""
     assert OPERATION.secret == ("port_out_passcode",)
