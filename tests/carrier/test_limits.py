@@ -226,23 +226,32 @@ async def test_any_pattern_of_cancellations_leaves_nobody_behind():
 
 
 async def test_a_429_slows_down_once_an_incident():
-    """0.7 of the rate; not again for a request sent before, nor where the gate is shut for long: that is the quota."""
+    """0.7 of the rate; not again for a request sent before, nor where the gate is shut for long: that is the quota.
+
+    Where a 429 came before, and some seconds went well since, the limit is known: there the rate falls to 0.9.
+    """
     async with Crowd(10) as crowd:
         await crowd.clock.turn(1)
         crowd.gate.limit(1.0, sent_at=0.5)
         assert crowd.gate.requests_per_second == pytest.approx(7)
         crowd.gate.limit(1.0, sent_at=0.9)
-        await crowd.clock.turn(5)
-        crowd.gate.limit(3.0, sent_at=5.0)
+        await crowd.clock.turn(2)
+        crowd.gate.limit(3.0, sent_at=2.0)
         assert crowd.gate.requests_per_second == pytest.approx(7)
         assert crowd.gate.paused_seconds() == pytest.approx(3)
-        crowd.gate.limit(0.1, sent_at=5.5)
+        crowd.gate.limit(0.1, sent_at=2.5)
         assert crowd.gate.requests_per_second == pytest.approx(4.9)
-        assert crowd.gate.throttled == 4
+        await crowd.clock.turn(6)
+        crowd.gate.limit(0.1, sent_at=8.5)
+        assert crowd.gate.requests_per_second == pytest.approx(4.41)
+        assert crowd.gate.throttled == 5
 
 
 async def test_the_rate_grows_while_there_is_work():
-    """A hundredth of the ceiling a second, neither in a pause nor idle, and never beyond the ceiling."""
+    """A hundredth of the ceiling a second, neither in a pause nor idle, and never beyond the ceiling.
+
+    Half a hundredth a second where the last 429 came.
+    """
     async with Crowd(10) as crowd:
         crowd.join(POST, "first")
         await crowd.clock.turn(1)
@@ -253,6 +262,8 @@ async def test_the_rate_grows_while_there_is_work():
             crowd.join(POST, number)
         await crowd.clock.turn(10)
         assert crowd.gate.requests_per_second == pytest.approx(8, abs=0.05)
+        await crowd.clock.turn(15)
+        assert crowd.gate.requests_per_second == pytest.approx(9, abs=0.05)
         await crowd.clock.turn(60)
         assert crowd.gate.requests_per_second == pytest.approx(10)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import math
 import random
-from collections import Counter
+from collections import deque
 from collections.abc import Callable
 
 import pytest
@@ -20,14 +20,17 @@ EPOCH = 1_800_000_000
 
 
 class Carrier:
-    """Serves `quota(second)` requests in each second, less those of `others(second)`; the rest get 429 until the next."""
+    """Serves `quota(second)` requests in each second, less those of `others(second)`; the rest get 429 until the next.
 
-    def __init__(self, quota: Callable[[int], int], others: Callable[[int], int], latency: float) -> None:
+    `slides`: within any second instead, the reset rounded up to a whole one.
+    """
+
+    def __init__(self, quota: Callable[[int], int], others: Callable[[int], int], latency: float, slides: bool) -> None:
         self.now = 0.0
-        self.latency = latency
+        self.latency, self._slides = latency, slides
         self.served = self.throttled = 0
         self._quota, self._others = quota, others
-        self._used: Counter[int] = Counter()
+        self._used: deque[float] = deque()
         #: (time, seconds that the gate shuts, when it was sent) of answers under way
         self._answers: list[tuple[float, float, float]] = []
         self._chance = random.Random(7)
@@ -47,12 +50,15 @@ class Carrier:
 
     def arrive(self) -> None:
         second = math.floor(self.now)
-        self._used[second] += 1
-        if self._used[second] <= self._quota(second) - self._others(second):
+        while self._used and self._used[0] <= (self.now - 1 if self._slides else second):
+            self._used.popleft()
+        if len(self._used) < self._quota(second) - self._others(second):
+            self._used.append(self.now)
             self.served += 1
             return
         self.throttled += 1
-        headers = {"x-ratelimit-reset": str(EPOCH + second + 1)}
+        reset = math.ceil(self._used[0] + 1) if self._slides and self._used else second + 1
+        headers = {"x-ratelimit-reset": str(EPOCH + reset)}
         shut = reset_seconds(headers, now=EPOCH + self.now, misses=0, random=self._chance.random)
         heapq.heappush(self._answers, (self.now + self.latency, shut, self.now))
 
@@ -77,20 +83,24 @@ def noise(second: int) -> int:
     return random.Random(second).randint(0, 6) if second // 60 % 2 else 0
 
 
+@pytest.mark.parametrize("slides", [False, True], ids=["in each second", "in any second"])
 @pytest.mark.parametrize("latency", [0.2, 2.0])
 @pytest.mark.parametrize(
     ("ceiling", "quota", "others", "used", "limited"),
     [
-        pytest.param(10, lambda _: 10, nobody, 0.98, 5, id="the ceiling is the limit"),
-        pytest.param(32, lambda _: 10, nobody, 0.88, 700, id="a ceiling three times the limit"),
-        pytest.param(32, lambda _: 5, nobody, 0.90, 1_000, id="a ceiling six times the limit"),
-        pytest.param(50, lambda second: 20 if second // 120 % 2 else 40, nobody, 0.8, 900, id="a limit that changes"),
-        pytest.param(20, lambda _: 20, noise, 0.8, 250, id="a limit that is shared"),
+        pytest.param(10, lambda _: 10, nobody, 0.93, 100, id="the ceiling is the limit"),
+        pytest.param(32, lambda _: 10, nobody, 0.88, 400, id="a ceiling three times the limit"),
+        pytest.param(32, lambda _: 5, nobody, 0.88, 500, id="a ceiling six times the limit"),
+        pytest.param(32, lambda second: 5 if second < 900 else 30, nobody, 0.82, 500, id="a limit that rises"),
+        pytest.param(
+            50, lambda second: 20 if second // 120 % 2 else 40, nobody, 0.77, 1_200, id="a limit that changes"
+        ),
+        pytest.param(20, lambda _: 20, noise, 0.76, 250, id="a limit that is shared"),
     ],
 )
-async def test_how_much_of_the_quota_is_used(ceiling, quota, others, used, limited, latency):
+async def test_how_much_of_the_quota_is_used(ceiling, quota, others, used, limited, latency, slides):
     """Most of it, with few 429s, and never more than the ceiling."""
-    carrier = Carrier(quota, others, latency)
+    carrier = Carrier(quota, others, latency, slides)
     await carrier.run(ceiling)
     share = carrier.served / carrier.available(ceiling)
     print(f"\n{carrier.served:,} served, {100 * share:.1f} % of the quota, {carrier.throttled} times 429")
