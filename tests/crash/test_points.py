@@ -18,8 +18,8 @@ from tests.crash.trials import Undisturbed, all_at_once, at_point, line, misfits
 if TYPE_CHECKING:
     from tests.crash.cases import Case
 
-#: Transactions that none of these runs needs: a person's decisions, growing stale, samples, runs that are superseded,
-#: a list that is late, and orders that are neither found nor proven absent.
+#: Transactions that none of these runs needs: a person's decisions, growing stale, samples, a list that is late, orders
+#: that are neither found nor proven absent; and runs that are superseded, of which test_superseded tells.
 _ELSEWHERE = {"forget_plan", "note_lag", "park", "release", "retire", "retire_run", "revive_stale"}
 
 
