@@ -24,6 +24,7 @@ from tests.crash.trials import (
     all_at_once,
     at_point,
     in_chaos,
+    injected,
     line,
     misfits,
     undisturbed,
@@ -36,9 +37,12 @@ def main() -> int:
     )
     started, folder = time.monotonic(), Path(tempfile.mkdtemp(prefix="crash."))
     print(f"seeds {seed} to {seed + count - 1}, {SHARE:.0%} faults; runs that do not fit stay in {folder}\n\n{HEADING}")
-    sound = [*_at_points(folder), *_in_chaos(folder, range(seed, seed + count))]
+    sound = _at_points(folder)
+    chaotic = _in_chaos(folder, range(seed, seed + count))
+    sound += chaotic
     print(line("all", sound))
     caught = [_control(folder, bug, range(seed, seed + max(4, count // 10))) for bug in BUGS]
+    print(f"\nchaos: {injected(chaotic)}")
     for fault in misfits(sound):
         print(fault)
     print(
@@ -62,7 +66,10 @@ def _at_points(folder: Path) -> list[Outcome]:
 def _in_chaos(folder: Path, seeds: range, bug: str = "") -> list[Outcome]:
     here = folder / (bug or "chaos")
     calm = undisturbed(chaos(1, 0), here / "undisturbed")
-    return _told(bug or "chaos", [partial(in_chaos, seed, here / f"{seed}", calm.results, bug) for seed in seeds])
+    return _told(
+        f"control, chaos: {bug}" if bug else "chaos",
+        [partial(in_chaos, seed, here / f"{seed}", calm.results, bug) for seed in seeds],
+    )
 
 
 def _control(folder: Path, bug: str, seeds: range) -> bool:
@@ -73,7 +80,7 @@ def _control(folder: Path, bug: str, seeds: range) -> bool:
     calls = [
         partial(at_point, ORDERS, here / f"{point} {nth}", point, nth, alone.results, bug) for point, nth in points
     ]
-    outcomes = (_told(f"CONTROL, points: {bug}"[:33], calls), _in_chaos(folder, seeds, bug))
+    outcomes = (_told(f"control, points: {bug}", calls), _in_chaos(folder, seeds, bug))
     return all(sum(each.doubled for each in some) > 0 for some in outcomes)
 
 

@@ -159,7 +159,7 @@ def _judge_ledger(verdict: Verdict, run: Trial, executions: list[tuple[str, str]
     heads, happened = chunks(run.folder), events(run.folder)
     open_ones = [(head["number"], head["state"]) for head in heads if head["state"] not in {"SETTLED", "REFUSED"}]
     verdict.expect("ledger: chunks that are not at rest", open_ones, [])
-    played = Counter(kind for kind, _, method, _ in map(str.split, _played(run.folder)) if method in {"POST", "PUT"})
+    kinds = Counter(kind for kind, _, method, _ in map(str.split, played(run.folder)) if method in {"POST", "PUT"})
     attempts = sum(head["attempt"] for head in heads)
     verdict.expect("ledger: attempts and events", happened["sending"], attempts)
     came = run.arrived()
@@ -168,17 +168,18 @@ def _judge_ledger(verdict: Verdict, run: Trial, executions: list[tuple[str, str]
     if not 0 <= attempts - arrived <= run.in_doubt:
         verdict.faults.append(f"{attempts} sent by the ledger, {arrived} came, {run.in_doubt} died in between")
     doubted = sum(head["doubted"] for head in heads)
-    explained = run.in_doubt + sum(played[kind] for kind in _MUTE)
+    explained = run.in_doubt + sum(kinds[kind] for kind in _MUTE)
     if doubted > explained:
         verdict.faults.append(f"{doubted} chunks were in doubt, and {explained} doubts were injected")
     if run.case.has_orders and len(run.case.job.split("[[step]]")) == 2:
         refused = sum(head["state"] == "REFUSED" and head["attempt"] > 0 for head in heads)
-        unexecuted = sum(played[kind] for kind in _UNEXECUTED)
+        unexecuted = sum(kinds[kind] for kind in _UNEXECUTED)
         if not 0 <= arrived - len(executions) - unexecuted <= refused + run.in_doubt:
             verdict.faults.append(
                 f"{arrived} came, {len(executions)} were executed; {unexecuted} faults and {refused} refusals explain less"
             )
 
 
-def _played(folder: Path) -> list[str]:
+def played(folder: Path) -> list[str]:
+    """The faults that the simulator played: kind, status, method and path of each."""
     return (folder / "faults").read_text().splitlines()

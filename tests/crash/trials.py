@@ -7,13 +7,13 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from tests.crash.cases import Case, chaos
 from tests.crash.drive import Trial, ended, trial
-from tests.crash.records import compare
+from tests.crash.records import compare, played
 
 _T = TypeVar("_T")
 #: Each point is killed at when it is passed for the first, second and third time.
@@ -35,9 +35,13 @@ class Outcome:
     freezes: int
     starts: int
     resolved: int
+    #: requests that came to the simulator, and those of them that met a fault
+    requests: int
+    struck: int
     lost: int
     doubled: int
-    faults: Sequence[str] = field(default_factory=list)
+    #: what does not fit, in words
+    faults: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -101,9 +105,10 @@ def _judged(run: Trial, name: str, results: bytes) -> Outcome:
     code = run.finish()
     verdict = compare(run, results)
     verdict.expect("exit code", code, run.case.exit_code)
+    came, struck = sum(run.arrived().values()), len(played(run.folder))
     if not verdict.faults:
         shutil.rmtree(run.folder)  # what does not fit is kept, to be looked at
-    kept = (verdict.lost, verdict.doubled, tuple(verdict.faults))
+    kept = (came, struck, verdict.lost, verdict.doubled, tuple(verdict.faults))
     return Outcome(name, tuple(run.kills), run.dangerous, run.freezes, run.starts, run.resolved, *kept)
 
 
@@ -114,7 +119,7 @@ def all_at_once(calls: Iterable[Callable[[], _T]], at_once: int = AT_ONCE) -> It
 
 
 HEADING = (
-    f"{'':<34}{'runs':>6}{'kills':>7}{'between intent and record':>27}{'rows lost':>11}{'TNs twice':>11}{'misfits':>9}"
+    f"{'':<52}{'runs':>6}{'kills':>7}{'between intent and record':>27}{'rows lost':>11}{'TNs twice':>11}{'misfits':>9}"
 )
 
 
@@ -124,7 +129,16 @@ def line(title: str, outcomes: Sequence[Outcome]) -> str:
     share = f"{dangerous} ({100 * dangerous / max(kills, 1):.0f} %)"
     lost, doubled = sum(each.lost for each in outcomes), sum(each.doubled for each in outcomes)
     misfits = sum(bool(each.faults) for each in outcomes)
-    return f"{title:<34}{len(outcomes):>6}{kills:>7}{share:>27}{lost:>11}{doubled:>11}{misfits:>9}"
+    return f"{title:<52}{len(outcomes):>6}{kills:>7}{share:>27}{lost:>11}{doubled:>11}{misfits:>9}"
+
+
+def injected(outcomes: Sequence[Outcome]) -> str:
+    """What was done to the runs besides the kills."""
+    requests, struck = sum(each.requests for each in outcomes), sum(each.struck for each in outcomes)
+    return (
+        f"{requests:,} requests, {struck:,} ({struck / max(requests, 1):.0%}) met a fault; {sum(e.starts for e in outcomes):,}"
+        f" starts, {sum(e.freezes for e in outcomes):,} freezes, {sum(e.resolved for e in outcomes):,} parked chunks decided by hand"
+    )
 
 
 def misfits(outcomes: Sequence[Outcome]) -> list[str]:
