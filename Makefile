@@ -1,6 +1,7 @@
 # make demo: set up and run the main job against the built-in simulator.
 # make test: set up and run the tests.
-.PHONY: demo test lint bench lock clean
+# make crash: kill it more than a thousand times (BATCHER_CRASH_SEED, BATCHER_CRASH_COUNT).
+.PHONY: demo test lint bench crash lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -18,6 +19,9 @@ lint: .venv/dev
 
 bench: .venv/dev
 	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -s --timeout=3600
+
+crash: .venv/dev
+	$(BIN)/python -m tests.crash
 
 # Every pin with its hashes, for all platforms. Needs uv; nobody else does.
 lock:
