@@ -41,6 +41,7 @@ class Account:
         #: executed writes: orders and records of locations
         self.executions = 0
         self._holds = TnSet.of(self.options.holds)
+        self._unnamed = TnSet.of(self.options.unnamed)
         self._errors = [(rule, TnSet.of(rule.tns)) for rule in self.options.error]
         self._warnings = [(rule, TnSet.of(rule.tns)) for rule in self.options.warning]
         self._peers: dict[tuple[str, str, str], Record] = {}
@@ -55,6 +56,8 @@ class Account:
     ) -> Order:
         """Execute a tnoptions order, or raise Refused."""
         draft = read_order(body, api=api, refuses_sip_prefix=self.options.sip_prefix == "refused")
+        if self._unnamed.holds(draft.tns).any():
+            raise Refused("5070", "Telephone number is invalid.")
         about = {"api": api, "account_id": account_id, "user": user, "now": now, "listed": listed}
         self._execute({"operation": TN_OPTIONS} | about, body)
         order = Order(

@@ -66,6 +66,8 @@ class Options(BaseModel, frozen=True, extra="forbid"):
     summary_customer_order_id: bool = True
     #: whether a FinalDestinationURI may begin with `sip:`
     sip_prefix: Literal["accepted", "refused"] = "accepted"
+    #: a tnoptions order that holds one of these is refused as a whole, and nobody is told which it was
+    unnamed: Patterns = ()
     error: tuple[Rule, ...] = ()
     warning: tuple[Rule, ...] = ()
     #: the locations there are; with none listed, every one exists

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections import Counter
 from typing import Any
 
 import anyio
@@ -205,6 +206,102 @@ async def test_refused_as_a_whole(tmp_path, status):
         assert way.states() == [REFUSED]
         assert way.failed(1) == dict.fromkeys((0, 1), (FAILED, "5115", "Nothing is set."))
         assert way.account.executions == 0
+
+
+UNNAMED = (FAILED, "5070", "Telephone number is invalid.")
+
+
+def tns(way, number):
+    """The TNs of a chunk, counted from FIRST_TN."""
+    return (way.ledger.chunk(number)[1].tns - FIRST_TN).tolist()
+
+
+async def test_refused_without_a_name(tmp_path):
+    """The chunk goes on as halves; what stands beside an accepted half is not sent to be refused; one row fails."""
+    chunk = lot(*range(FIRST_TN, FIRST_TN + 8), first_row=11)
+    async with line(tmp_path, [chunk], options={"unnamed": [f"+{FIRST_TN + 7}"]}) as way:
+        await way.run(in_flight=1)
+        told = [(head.parent, head.level, head.after, head.attempt, head.state) for head in way.heads()]
+        assert told == [
+            (None, 0, None, 1, REFUSED),
+            (1, 1, None, 1, SETTLED),
+            (1, 1, 2, 0, REFUSED),
+            (3, 2, None, 1, SETTLED),
+            (3, 2, 4, 0, REFUSED),
+            (5, 3, None, 1, SETTLED),
+            (5, 3, 6, 1, REFUSED),
+        ]
+        assert {head.family for head in way.heads()} == {None, 1}
+        assert [tns(way, number) for number in range(2, 8)] == [[0, 1, 2, 3], [4, 5, 6, 7], [4, 5], [6, 7], [6], [7]]
+        assert way.ledger.chunk(7)[1].rows.tolist() == [18]
+        assert [way.failed(number) for number in range(1, 8)] == [{}] * 6 + [{0: UNNAMED}]
+        assert "divided" in [event["what"] for event in way.ledger.events(3)]
+        assert await way.arrivals("POST") == 5
+        executed = await way.executed()
+    assert (executed["tns"], executed["doubled_tns"]) == (7, [])
+
+
+async def test_refused_without_a_name_in_both_halves(tmp_path):
+    """The second half is sent when the first one was refused as well: two rows fail, and the others go through."""
+    chunk = lot(*range(FIRST_TN, FIRST_TN + 8))
+    unnamed = [f"+{FIRST_TN + 1}", f"+{FIRST_TN + 6}"]
+    async with line(tmp_path, [chunk], options={"unnamed": unnamed}) as way:
+        await way.run()
+        ends = {head.number: way.failed(head.number) for head in way.heads() if way.failed(head.number)}
+        assert list(ends.values()) == [{0: UNNAMED}, {0: UNNAMED}]
+        assert [tns(way, number) for number in ends] == [[1], [6]]
+        assert way.ledger.head(3).attempt == 1
+        executed = await way.executed()
+    assert (executed["tns"], executed["doubled_tns"]) == (6, [])
+
+
+async def test_a_value_that_is_refused(tmp_path):
+    """What a group sets is to blame: the groups go on apart, and none of them is halved."""
+    chunk = lot(A, B, C, D, values=({"sms": "perhaps"}, {"sms": "on"}), group=[0, 1, 0, 1])
+    async with line(tmp_path, [chunk]) as way:
+        await way.run()
+        assert way.states() == [REFUSED, REFUSED, SETTLED]
+        assert [tns(way, 2), tns(way, 3)] == [[0, 2], [1, 3]]
+        assert {code for _, code, _ in way.failed(2).values()} == {"5113"}
+        assert (len(way.failed(2)), way.failed(3)) == (2, {})
+
+
+async def test_an_order_that_is_refused_for_itself(tmp_path):
+    """No row is to blame for such a code: nothing is halved, all rows fail."""
+    body = (
+        "<TnOptionOrderResponse><ResponseStatus><ErrorCode>5114</ErrorCode><Description>Not allowed."
+        "</Description></ResponseStatus></TnOptionOrderResponse>"
+    )
+    chunk = lot(A, B, C, values=({"sms": "on"}, {"sms": "off"}), group=[0, 1, 1])
+    async with line(tmp_path, [chunk], faults=[post("status", status=400, body=body)]) as way:
+        await way.run()
+        assert way.states() == [REFUSED]
+        assert way.failed(1) == dict.fromkeys(range(3), (FAILED, "5114", "Not allowed."))
+
+
+async def test_a_family_without_hope(tmp_path):
+    """Where nothing of a chunk was accepted after five halvings, the error is about all of them: the rest just fails."""
+    chunk = lot(*range(FIRST_TN, FIRST_TN + 128))
+    async with line(tmp_path, [chunk], options={"unnamed": ["*"]}) as way:
+        await way.run()
+        heads = way.heads()
+        assert set(way.states()) == {REFUSED}
+        assert Counter(head.level for head in heads) == {level: 2**level for level in range(6)}
+        assert sum(len(way.failed(head.number)) for head in heads) == 128
+        assert (await way.executed())["executions"] == 0
+
+
+async def test_halving_ends_at_the_eighth(tmp_path):
+    """Two rows that are still together then fail together; the others went through."""
+    chunk = lot(*range(FIRST_TN, FIRST_TN + 512))
+    async with line(tmp_path, [chunk], options={"unnamed": [f"+{FIRST_TN + 300}"]}) as way:
+        await way.run()
+        last = max(way.heads(), key=lambda head: head.level)
+        assert (last.level, last.rows) == (8, 2)
+        ends = {head.number: way.failed(head.number) for head in way.heads() if way.failed(head.number)}
+        [(number, failed)] = ends.items()
+        assert (tns(way, number), failed) == ([300, 301], dict.fromkeys((0, 1), UNNAMED))
+        assert (await way.executed())["tns"] == 510
 
 
 async def test_too_large(tmp_path):

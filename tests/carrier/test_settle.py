@@ -7,6 +7,7 @@ import pytest
 
 from batcher.carrier.settle import (
     NO_ROW,
+    halves,
     named_positions,
     pack_early,
     refuse,
@@ -246,6 +247,24 @@ def test_split():
     assert part["envelope"] == {"site_id": "486"}
     assert [part["groups"][index] for index in part["group"]] == [{"protected": "true"}, {"sms": "on"}, {"sms": "on"}]
     assert len(part["groups"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("group", "first", "second"),
+    [
+        pytest.param([0, 0, 0, 0], [0, 1], [2, 3], id="one group"),
+        pytest.param([0, 0, 0, 0, 0], [0, 1], [2, 3, 4], id="an odd number"),
+        pytest.param([1, 0, 1, 0], [1, 3], [0, 2], id="two groups"),
+        pytest.param([0, 1, 1, 1, 1, 1], [0], [1, 2, 3, 4, 5], id="a small group first"),
+        pytest.param([0, 0, 0, 0, 0, 1], [0, 1, 2, 3, 4], [5], id="a small group last"),
+        pytest.param([0, 1, 1, 2, 2, 2], [0, 1, 2], [3, 4, 5], id="three groups"),
+    ],
+)
+def test_halves(group, first, second):
+    """Every row is in one of two parts of about the same size, none of them empty; no group is torn apart."""
+    groups = tuple({"sms": str(number)} for number in range(max(group) + 1))
+    parts = halves(chunk(*range(A, A + len(group)), groups=groups, group=group))
+    assert [part.tolist() for part in parts] == [first, second]
 
 
 def test_kept_and_read_back():

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -637,6 +638,134 @@ def test_what_a_reading_brought_stands_in_answers(tmp_path):
         ["1", "+12012000001", "Inservice"],
         ["2", "+12012000002", "Inservice"],
     ]
+
+
+SEVEN = "TN,To\n" + "".join(f"201200000{last},{'2015550142' if last < 5 else '2015550143'}\n" for last in range(1, 8))
+FAST = "[limits]\nrequests_per_second = 500\nabsence_seconds = 0\n"
+
+
+def test_the_first_rows_go_alone(tmp_path):
+    """--first sends a few rows of each kind and ends with 3; the same command without it sends the others."""
+    simulated = account()
+    job = write_job(tmp_path, FAILOVER, SEVEN)
+    with pytest.raises(Interrupted, match=r"The first 3 rows were sent .* without --first goes on") as stopped:
+        start(job, way_to(simulated), first=3)
+    assert stopped.value.exit_code == 3
+    [folder] = runs(job)
+    sent = ["succeeded"] * 2 + ["pending"] * 2 + ["succeeded"] + ["pending"] * 2
+    assert [status for status, _ in fates({"folder": folder})] == sent
+    # Given again it sends nothing more, whatever number it names.
+    with pytest.raises(Interrupted, match="The first 3 rows"):
+        start(job, way_to(simulated), first=6)
+    assert simulated.executed()["tns"] == 3
+    summary = start(job, way_to(simulated))
+    assert (summary["exit_code"], summary["statuses"]["succeeded"], summary["run"]) == (0, 7, folder.name)
+    assert simulated.executed() == {
+        "orders": 2,
+        "tns": 7,
+        "executions": 2,
+        "doubled_tns": [],
+        "doubled_customer_order_ids": [],
+    }
+
+
+def test_the_first_rows_of_a_run_that_was_planned_without_them(tmp_path):
+    """Nothing of it was sent: it is planned anew."""
+    simulated = account()
+    job = write_job(tmp_path, FAILOVER, SEVEN)
+    with pytest.raises(Interrupted):
+        start(job, way_to(simulated), StopsAtStart())
+    with pytest.raises(Interrupted, match="The first 2 rows"):
+        start(job, way_to(simulated), first=2)
+    assert simulated.executed()["tns"] == 2
+    assert start(job, way_to(simulated))["statuses"]["succeeded"] == 7
+
+
+def test_there_are_no_first_rows_when_others_were_sent(tmp_path):
+    """Exit 2, and nothing is sent; without --first the run goes on."""
+    simulated = account(settle={"seconds": 1_000})
+    job = write_job(tmp_path, FAILOVER, SEVEN)
+    assert start(job, way_to(simulated), wait_seconds=0)["exit_code"] == 4
+    with pytest.raises(InputError, match="rows of it were sent already; --first is for the first ones"):
+        start(job, way_to(simulated), first=2)
+    simulated.options = simulated.options.model_copy(update={"settle": "at once"})
+    assert start(job, way_to(simulated))["statuses"]["succeeded"] == 7
+    assert simulated.executed()["orders"] == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"error": [{"tns": ["+12012000005"], "code": "5074", "text": "no"}]}, {"unnamed": ["+12012000005"]}],
+    ids=["failed", "refused"],
+)
+def test_a_canary_that_fails_stops_the_others(tmp_path, options):
+    """limits.canary_rows: one row of the sample fails, exit 5 and nothing else is sent; --no-budget sends it all the same."""
+    simulated = account(**options)
+    job = write_job(tmp_path, FAILOVER, SEVEN, limits=f"{FAST}canary_rows = 3\n")
+    with pytest.raises(CarrierRefused, match=r"1 of the first 3 rows \(limits\.canary_rows\) failed") as stopped:
+        start(job, way_to(simulated))
+    assert stopped.value.exit_code == 5
+    [folder] = runs(job)
+    assert Counter(status for status, _ in fates({"folder": folder})) == {"succeeded": 2, "failed": 1, "pending": 4}
+    with pytest.raises(CarrierRefused, match="1 of the first 3 rows"):
+        start(job, way_to(simulated))
+    executed = simulated.executed()["tns"]
+    summary = start(job, way_to(simulated), no_budget=True)
+    assert (summary["exit_code"], summary["statuses"]["succeeded"], summary["statuses"]["failed"]) == (1, 6, 1)
+    assert simulated.executed()["tns"] == executed + 4
+
+
+def test_a_canary_that_lives_lets_the_others_go(tmp_path):
+    """In orders of their own, and each row once."""
+    simulated = account()
+    job = write_job(tmp_path, FAILOVER, SEVEN, limits=f"{FAST}canary_rows = 3\n")
+    assert start(job, way_to(simulated))["statuses"]["succeeded"] == 7
+    assert [order.tns.tolist() for order in simulated.orders.values()] == [
+        [12012000001, 12012000002, 12012000005],
+        [12012000003, 12012000004, 12012000006, 12012000007],
+    ]
+
+
+def test_more_rows_than_allowed_send_nothing(tmp_path):
+    """limits.max_rows, exit 2; no run is left behind, and --no-budget sends it all the same."""
+    simulated = account()
+    job = write_job(tmp_path, FAILOVER, SEVEN, limits=f"{FAST}max_rows = 6\n")
+    with pytest.raises(InputError, match=r"7 rows, and limits\.max_rows allows 6: .* Nothing was sent") as refused:
+        start(job, way_to(simulated))
+    assert refused.value.exit_code == 2
+    assert (runs(job), simulated.executions) == ([], 0)
+    assert start(job, way_to(simulated), no_budget=True)["statuses"]["succeeded"] == 7
+
+
+@pytest.mark.parametrize("rows", [5, 10], ids=["fewer", "more"])
+def test_another_number_of_rows_than_last_night_sends_nothing(tmp_path, rows):
+    """limits.max_row_count_change, exit 2, against the last finished run; a change within it goes."""
+    simulated, limits = account(), f'{FAST}max_row_count_change = "20%"\n'
+
+    def tonight(count):
+        return write_job(
+            tmp_path, SMS, "TN\n" + "".join(f"{2012000000 + row}\n" for row in range(count)), limits=limits
+        )
+
+    assert start(tonight(7), way_to(simulated))["exit_code"] == 0
+    with pytest.raises(InputError, match=rf"It has {rows} rows, the last finished run had 7.* Nothing was sent"):
+        start(tonight(rows), way_to(simulated))
+    assert simulated.executions == 1
+    assert start(tonight(8), way_to(simulated))["exit_code"] == 0
+    assert start(tonight(rows), way_to(simulated), no_budget=True)["exit_code"] == 0
+
+
+def test_a_row_that_nobody_names_is_found_in_a_whole_run(tmp_path):
+    """200 rows, two of them refused without a name: these two fail, the others succeed, each executed once."""
+    simulated = account(unnamed=["+12012000010", "+12012000190"])
+    job = write_job(tmp_path, SMS, "TN\n" + "".join(f"{2012000000 + row}\n" for row in range(200)))
+    summary = start(job, way_to(simulated))
+    results = read(Path(summary["folder"]) / "results.csv")
+    assert [cells[2] for cells in results if cells[3] == "failed"] == ["+12012000010", "+12012000190"]
+    assert {cells[4] for cells in results if cells[3] == "failed"} == {"5070"}
+    assert (summary["statuses"]["succeeded"], summary["rows_saved_by_halving"]) == (198, 198)
+    executed = simulated.executed()
+    assert (executed["tns"], executed["doubled_tns"]) == (198, [])
 
 
 def test_check_says_what_would_be_sent_and_sends_nothing(tmp_path):

@@ -153,6 +153,54 @@ async def test_an_answer_that_cannot_be_written_at_once(tmp_path, monkeypatch):
         assert (way.states(), len(tries), way.account.executions) == ([ACCEPTED], 2, 1)
 
 
+@pytest.mark.parametrize(
+    ("ends", "bad"),
+    [
+        pytest.param("FFF", 3, id="three failed"),
+        pytest.param("RRR", 3, id="three refused"),
+        pytest.param("CFCCRCCCCF", 3, id="the tenth"),
+        pytest.param("CFCCRCCCCCF", None, id="the eleventh"),
+        pytest.param("FFCCCCCCCCFFF", None, id="two of ten"),
+        pytest.param("PPPPPPPPPP", None, id="partial"),
+    ],
+)
+async def test_the_error_budget(tmp_path, ends, bad):
+    """Three of the first ten orders that came to an end refused or FAILED: nothing more is sent."""
+    statuses = {"F": "FAILED", "C": "COMPLETE", "P": "PARTIAL"}
+    async with line(tmp_path, lots(len(ends) + 1)) as way:
+        for number, end in enumerate(ends, 1):
+            attempt = way.ledger.intend(number)
+            if end == "R":
+                # What goes on as a part of a refused one is no order of its own in this count.
+                way.ledger.refuse(number, attempt, None, [lot(FIRST_TN)])
+                continue
+            way.ledger.accept(number, attempt, f"ab-{number}", "RECEIVED", None)
+            way.ledger.settle(number, statuses[end], None)
+        submission = Submission(way.conversation, rate=1000.0, in_flight=1, settled=lambda _: None, has_budget=True)
+        if bad is None:
+            await submission.run()
+            assert READY not in way.states()
+            return
+        with pytest.raises(CarrierRefused, match=rf"{bad} of the first {len(ends)} orders were refused or FAILED"):
+            await submission.run()
+        assert await way.arrivals("POST") == 0
+        assert way.ledger.head(len(ends) + 1).state == READY
+
+
+async def test_a_budget_that_is_used_up_on_the_way(tmp_path):
+    """The third refusal stops what was not sent yet, and no half of anything goes out; without a budget all goes on."""
+    chunks = [lot(FIRST_TN + 2 * place, FIRST_TN + 2 * place + 1, first_row=2 * place + 1) for place in range(6)]
+    unnamed = {"unnamed": [f"+{FIRST_TN + place}" for place in (0, 2, 4)]}
+    async with line(tmp_path, chunks, options=unnamed) as way:
+        submission = Submission(way.conversation, rate=1000.0, in_flight=1, settled=lambda _: None, has_budget=True)
+        with pytest.raises(CarrierRefused, match="3 of the first 3 orders"):
+            await submission.run()
+        assert (await way.arrivals("POST"), way.account.executions) == (3, 0)
+        assert way.states() == [REFUSED] * 3 + [READY] * 9
+        await way.run()
+        assert (await way.executed())["tns"] == 9
+
+
 async def test_who_goes_first(tmp_path):
     """Look-ups of doubtful chunks go before posts, posts before polls."""
     async with line(tmp_path, lots(9)) as way:

@@ -115,6 +115,16 @@ async def test_the_account_decides_about_the_sip_prefix(sip_prefix, status):
     assert ("5120" in answered.text) == (status == 400)
 
 
+async def test_a_refusal_that_names_nobody():
+    """An order that holds a TN of `unnamed` is refused as a whole, and the answer holds no TN; others are taken."""
+    async with talk(options={"unnamed": ["+1919555019*"]}) as carrier:
+        answered = await carrier.post("tnoptions", order(TN, "+19195550199"))
+        other = await carrier.post("tnoptions", order(TN))
+        executed = await carrier.json("executed")
+    assert (answered.status, answered.one("ErrorCode"), "919" in answered.text) == (400, "5070", False)
+    assert (other.status, executed["tns"]) == (201, 1)
+
+
 async def test_nested_options_are_kept():
     """A2pSettings and OriginationRoutePlan come back as they were sent."""
     nested = "<A2pSettings><MessageClass>M</MessageClass><Action>asSpecified</Action></A2pSettings>"
