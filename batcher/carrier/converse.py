@@ -389,13 +389,17 @@ class Conversation:
 
     async def settle(self, number: int, reading: Reading) -> None:
         """Record what a settled order means for each row of its chunk."""
-        head, chunk, _ = await self.record(self.ledger.chunk, number)
-        early = unpack_early(await self.record(self.ledger.issues, number))
+        head, chunk, early = await self.record(self._kept, number)
         masked = replace(reading, issues=self._masked(reading.issues, self._fill(chunk)))
-        settlement = settle(chunk, masked, earlier=early)
+        settlement = settle(chunk, masked, earlier=unpack_early(early))
         await self.record(self.ledger.settle, number, reading.status, settlement.packed())
         failed = len(settlement.position)
         _log.info("settled", chunk=number, order_id=head.order_id, status=reading.status, rows=head.rows, failed=failed)
+
+    def _kept(self, number: int) -> tuple[Head, Chunk, bytes | None]:
+        """Head, rows and errors so far, for one way to the ledger's thread and back."""
+        head, chunk, _ = self.ledger.chunk(number)
+        return head, chunk, self.ledger.issues(number)
 
     async def _read(self, chunk: Chunk, talk: Read) -> None:
         """Ask for every page of a chunk; harmless to repeat."""

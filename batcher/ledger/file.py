@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -16,6 +18,8 @@ APPLICATION_ID = 0x746E6261  # "tnba"
 VERSION = 2
 #: How long to wait for somebody else who has the file open, in seconds.
 BUSY_SECONDS = 10
+#: How a transaction begins that keeps nobody from writing, and one that writes.
+READS, WRITES = "BEGIN", "BEGIN IMMEDIATE"
 #: Failures that say nothing about the file: locked, disk full, disk failing.
 _PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 #: WAL shares memory between processes, which these cannot do.
@@ -50,9 +54,8 @@ def open_file(path: Path, *, check: bool) -> sa.Engine:
         f"sqlite:///{path}", poolclass=sa.pool.StaticPool, connect_args={"check_same_thread": False}
     )
     sa.event.listen(engine, "connect", _on_connect)
-    sa.event.listen(engine, "begin", _on_begin)
     try:
-        with engine.connect().execution_options(reads=not check) as db, db.begin():
+        with engine.connect() as db, transaction(db, WRITES if check else READS):
             if not db.exec_driver_sql("PRAGMA schema_version").scalar():
                 # New, or its maker was killed before this was committed.
                 METADATA.create_all(db)
@@ -71,6 +74,19 @@ def open_file(path: Path, *, check: bool) -> sa.Engine:
         engine.dispose()
         raise
     return engine
+
+
+@contextmanager
+def transaction(db: sa.Connection, begin: str) -> Generator[None]:
+    """A transaction that is begun as `begin` says, and of which nothing is left when it fails."""
+    try:
+        with db.begin():
+            db.exec_driver_sql(begin)
+            yield
+    except BaseException:
+        # SQLAlchemy takes a COMMIT that failed for the end of its transaction; SQLite keeps it open.
+        db.connection.rollback()
+        raise
 
 
 def refuse_network(folder: Path) -> None:
@@ -92,7 +108,7 @@ def refuse_network(folder: Path) -> None:
 
 
 def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # transactions are begun by the "begin" listener, not by the driver
+    connection.isolation_level = None  # transactions are begun by `transaction`, not by the driver
     for pragma in (
         f"busy_timeout={BUSY_SECONDS * 1000:.0f}",  # first: to switch to WAL is to write
         "journal_mode=WAL",
@@ -102,11 +118,6 @@ def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
         "secure_delete=ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
-
-
-def _on_begin(connection: sa.Connection) -> None:
-    reads = connection.get_execution_options().get("reads", False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _recognize(db: sa.Connection, path: Path, *, check: bool) -> None:

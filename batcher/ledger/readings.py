@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batcher.errors import InputError, StorageFailed
-from batcher.ledger.file import open_file
+from batcher.ledger.file import READS, open_file, transaction
 from batcher.ledger.rows import Head, chunk_of, head_of
 from batcher.ledger.states import ACCEPTED, READY, REFUSED, RETIRED, SENDING, SETTLED, UNKNOWN
 from batcher.ledger.tables import ATTEMPT, CHUNK, CHUNK_ISSUES, CHUNK_ROWS, EVENT, RUN, STEP
@@ -22,6 +22,8 @@ _LOAD = (
     .join(CHUNK_ROWS, CHUNK_ROWS.c.chunk == CHUNK.c.number)
     .where(CHUNK.c.number == sa.bindparam("_number"))
 )
+_HEAD = sa.select(CHUNK).where(CHUNK.c.number == sa.bindparam("_number"))
+_ISSUES = sa.select(CHUNK_ISSUES.c.issues).where(CHUNK_ISSUES.c.chunk == sa.bindparam("_number"))
 _LAST_PLANNED = sa.select(sa.func.max(STEP.c.number)).where(STEP.c.planned.isnot(None)).scalar_subquery()
 #: Chunks that --stale sends after all.
 STALE = sa.and_(CHUNK.c.state == RETIRED, CHUNK.c.why == "STALE", CHUNK.c.step == _LAST_PLANNED)
@@ -44,17 +46,18 @@ class Readings:
         """Open or create the file; what it may not be, `open_file` refuses. Without `check`, only to look at it."""
         self.path = path
         self._engine = open_file(path, check=check)
+        # Kept: to take one out of the pool and to put it back costs more than most transactions.
+        self._connection = self._engine.connect()
 
     def close(self) -> None:
+        self._connection.close()
         self._engine.dispose()
 
     @contextmanager
     def _reading(self) -> Generator[sa.Connection]:
         """A transaction that keeps nobody from writing."""
-        with self._trouble(), self._engine.connect() as connection:
-            db = connection.execution_options(reads=True)
-            with db.begin():
-                yield db
+        with self._trouble(), transaction(self._connection, READS):
+            yield self._connection
 
     @contextmanager
     def _trouble(self) -> Generator[None]:
@@ -154,7 +157,7 @@ class Readings:
     def head(self, number: int) -> Head:
         """InputError when there is no such chunk."""
         with self._reading() as db:
-            row = db.execute(sa.select(CHUNK).where(CHUNK.c.number == number)).mappings().first()
+            row = db.execute(_HEAD, {"_number": number}).mappings().first()
         if row is None:
             raise InputError(f"There is no chunk {number} in {self.path}.")
         return head_of(row)
@@ -182,7 +185,7 @@ class Readings:
 
     def issues(self, number: int) -> bytes | None:
         with self._reading() as db:
-            return db.scalar(sa.select(CHUNK_ISSUES.c.issues).where(CHUNK_ISSUES.c.chunk == number))
+            return db.scalar(_ISSUES, {"_number": number})
 
     def chunks_by_state(self, step: int | None = None) -> dict[str, int]:
         """How many chunks are in each state."""

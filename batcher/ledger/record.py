@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batcher.errors import InputError
+from batcher.ledger.file import WRITES, transaction
 from batcher.ledger.readings import STALE, Readings
 from batcher.ledger.rows import Planned, insert_chunks, scalar
 from batcher.ledger.states import (
@@ -35,7 +36,13 @@ from batcher.ledger.tables import ATTEMPT, CHUNK, CHUNK_ISSUES, CHUNK_ROWS, EVEN
 #: A proven absent chunk is sent again at most so often.
 MAX_RESENDS = 2
 
+# What is executed for each chunk is made out once: SQLAlchemy knows a statement again by the object.
 _NOTE = sa.insert(EVENT)
+_KEEP_BEFORE = sa.update(CHUNK_ROWS).where(CHUNK_ROWS.c.chunk == sa.bindparam("_number"))
+_ATTEMPT = sa.select(CHUNK.c.attempt).where(CHUNK.c.number == sa.bindparam("_number"))
+_OBSERVE = sa.update(CHUNK).where(CHUNK.c.number == sa.bindparam("_number"), CHUNK.c.state == ACCEPTED)
+_FORGET_ISSUES = sa.delete(CHUNK_ISSUES).where(CHUNK_ISSUES.c.chunk == sa.bindparam("_number"))
+_KEEP_ISSUES = sa.insert(CHUNK_ISSUES)
 
 
 class Ledger(Readings):
@@ -47,8 +54,8 @@ class Ledger(Readings):
 
     @contextmanager
     def _transaction(self) -> Generator[sa.Connection]:
-        with self._trouble(), self._engine.begin() as db:
-            yield db
+        with self._trouble(), transaction(self._connection, WRITES):
+            yield self._connection
 
     def create_run(
         self,
@@ -162,10 +169,10 @@ class Ledger(Readings):
     def intend(self, number: int, before: bytes | None = None) -> int:
         """READY → SENDING; the attempt that may record the answer. No byte leaves before this is committed."""
         with self._transaction() as db:
-            move(db, number, (READY,), SENDING, {"attempt": CHUNK.c.attempt + 1})
+            move(db, number, (READY,), SENDING)
             if before is not None:
-                db.execute(sa.update(CHUNK_ROWS).where(CHUNK_ROWS.c.chunk == number).values(before=before))
-            attempt = scalar(db, sa.select(CHUNK.c.attempt).where(CHUNK.c.number == number))
+                db.execute(_KEEP_BEFORE, {"_number": number, "before": before})
+            attempt = int(db.execute(_ATTEMPT, {"_number": number}).scalar_one())
             _note(db, number, "sending", {"attempt": attempt})
         return attempt
 
@@ -221,9 +228,7 @@ class Ledger(Readings):
     def observe(self, number: int, status: str) -> None:
         """The carrier's word for an order that is still open."""
         with self._transaction() as db:
-            db.execute(
-                sa.update(CHUNK).where(CHUNK.c.number == number, CHUNK.c.state == ACCEPTED).values(status=status)
-            )
+            db.execute(_OBSERVE, {"_number": number, "status": status})
 
     def settle(
         self, number: int, status: str | None, issues: bytes | None, *, was: str = ACCEPTED, attempt: int | None = None
@@ -272,6 +277,6 @@ def _note(db: sa.Connection, number: int, what: str, detail: Mapping[str, Any]) 
 
 
 def _set_issues(db: sa.Connection, number: int, issues: bytes | None) -> None:
-    db.execute(sa.delete(CHUNK_ISSUES).where(CHUNK_ISSUES.c.chunk == number))
+    db.execute(_FORGET_ISSUES, {"_number": number})
     if issues is not None:
-        db.execute(sa.insert(CHUNK_ISSUES).values(chunk=number, issues=issues))
+        db.execute(_KEEP_ISSUES, {"chunk": number, "issues": issues})

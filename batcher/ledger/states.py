@@ -7,6 +7,7 @@ nobody overwrites what somebody else recorded.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -42,10 +43,18 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
     (RETIRED, READY): "--stale sends what had grown too old",
 }
 
-_HERE = sa.and_(CHUNK.c.number == sa.bindparam("_number"), CHUNK.c.state.in_(sa.bindparam("_was", expanding=True)))
-#: Compare-and-set of one chunk's state, with and without the attempt as a fence.
-_MOVE = sa.update(CHUNK).where(_HERE)
-_MOVE_FENCED = _MOVE.where(CHUNK.c.attempt == sa.bindparam("_fence"))
+
+@cache
+def _moving(was: tuple[str, ...], to: str, *, fenced: bool) -> sa.Update:
+    """Compare-and-set of one chunk's state, with or without the attempt as a fence.
+
+    Kept, for SQLAlchemy would make the text of a new one out anew each time; no IN, which is expanded each time.
+    """
+    here = [CHUNK.c.number == sa.bindparam("_number"), sa.or_(*(CHUNK.c.state == each for each in was))]
+    if fenced:
+        here.append(CHUNK.c.attempt == sa.bindparam("_fence"))
+    moving = sa.update(CHUNK).where(*here)
+    return moving.values(attempt=CHUNK.c.attempt + 1) if to == SENDING else moving
 
 
 def move(
@@ -57,10 +66,14 @@ def move(
     *,
     attempt: int | None = None,
 ) -> None:
-    """Move one chunk; AssertionError when it is in none of the states `was`, or `attempt` is not its last."""
+    """Move one chunk; AssertionError when it is in none of the states `was`, or `attempt` is not its last.
+
+    Each intent (`to` SENDING) is an attempt of its own.
+    """
     _check(was, to)
-    statement, names = (_MOVE, {}) if attempt is None else (_MOVE_FENCED, {"_fence": attempt})
-    moved = db.execute(statement.values({"state": to, **(values or {})}), {"_number": number, "_was": was, **names})
+    fence = {} if attempt is None else {"_fence": attempt}
+    moving = _moving(was, to, fenced=bool(fence))
+    moved = db.execute(moving, {"_number": number, "state": to, **fence, **(values or {})})
     if moved.rowcount != 1:
         raise AssertionError(f"chunk {number} is not in {'/'.join(was)} (attempt {attempt}): somebody else changed it")
 

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 from lxml import etree
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from batcher import tn as numbers
@@ -181,21 +180,14 @@ def build(chunk: Chunk, api: str) -> bytes:
     """The order as a document: one TnOptionGroup for each set of values that has rows."""
     root = etree.Element("TnOptionOrder")
     xml.add(root, "CustomerOrderId", chunk.customer_order_id)
-    groups, rows = xml.add(root, "TnOptionGroups"), []
-    for values, tns in _by_group(chunk):
+    groups = xml.add(root, "TnOptionGroups")
+    counts = np.bincount(chunk.group, minlength=len(chunk.groups))
+    for place in np.flatnonzero(counts).tolist():
         group = xml.add(groups, "TnOptionGroup")
-        _write(group, _on_the_wire(values, api))
+        _write(group, _on_the_wire(chunk.groups[place], api))
         xml.add(group, "TelephoneNumbers")
-        rows.append(xml.tn_rows(tns, api))
-    return xml.document(root, rows)
-
-
-def _by_group(chunk: Chunk) -> Iterator[tuple[Mapping[str, str], NDArray[np.int64]]]:
-    order = np.argsort(chunk.group, kind="stable")
-    ends = np.cumsum(np.bincount(chunk.group, minlength=len(chunk.groups)))
-    for values, tns in zip(chunk.groups, np.split(chunk.tns[order], ends[:-1]), strict=True):
-        if tns.size:
-            yield values, tns
+    by_group = chunk.tns[np.argsort(chunk.group, kind="stable")]
+    return xml.document(root, [*xml.tn_lots(by_group, counts[counts > 0].cumsum().tolist(), api)])
 
 
 def _on_the_wire(values: Mapping[str, str], api: str) -> dict[str, str]:

@@ -331,6 +331,31 @@ def test_rows_of_other_countries_are_written_on_v2_alone():
         xml.tn_rows(np.repeat(tns, 50), "v1")
 
 
+@pytest.mark.parametrize("last", [19995550199, 441224003018], ids=["all of one length", "not all of one length"])
+def test_lots_are_the_rows_of_each_part(last: int):
+    """Each lot holds the rows between its ends, an empty one nothing, whether they are written at one go or not."""
+    tns = np.array([*range(12005550100, 12005550139), last], np.int64)
+
+    lots = [*xml.tn_lots(tns, [1, 1, 39, 40], "v2")]
+
+    assert lots[0] == b"<TelephoneNumber>+12005550100</TelephoneNumber>"
+    assert lots[1] == b""
+    assert lots[2].startswith(b"<TelephoneNumber>+12005550101</TelephoneNumber><TelephoneNumber>+12005550102<")
+    assert lots[2].endswith(b"<TelephoneNumber>+12005550138</TelephoneNumber>")
+    assert lots[3] == f"<TelephoneNumber>+{last}</TelephoneNumber>".encode()
+
+
+@pytest.mark.parametrize("text", ["+1200555010x", "+1200555 0100", "\u0661", "+1200555.0"], ids=repr)
+def test_what_is_no_number_is_not_read_back(text: str):
+    """Only whole numbers are read, one from each element."""
+    root = xml.parse(
+        f"<a><TelephoneNumber>+12005550100</TelephoneNumber><TelephoneNumber>{text}</TelephoneNumber></a>".encode()
+    )
+
+    with pytest.raises(ValueError, match=r"number|read"):
+        xml.tns_in(root, "v2")
+
+
 def test_no_rows_are_no_bytes():
     """An empty array is written as nothing."""
     assert xml.tn_rows(np.array([], np.int64), "v2") == b""

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from batcher.errors import InputError, StorageFailed
 from batcher.ledger import APPLICATION_ID, VERSION, Ledger, file, refuse_network
-from batcher.ledger.file import open_file
+from batcher.ledger.file import WRITES, open_file, transaction
 
 
 def made(path: Path) -> Path:
@@ -62,7 +62,11 @@ def test_a_transaction_locks_at_its_beginning(tmp_path, monkeypatch):
     """BEGIN IMMEDIATE: who reads in order to write does so alone."""
     engine = open_file(tmp_path / "ledger.db", check=True)
     other = sqlite3.connect(tmp_path / "ledger.db", timeout=0)
-    with engine.begin(), pytest.raises(sqlite3.OperationalError, match="locked"):
+    with (
+        engine.connect() as db,
+        transaction(db, WRITES),
+        pytest.raises(sqlite3.OperationalError, match="locked"),
+    ):
         other.execute("BEGIN IMMEDIATE")
     other.close()
     engine.dispose()

@@ -23,7 +23,7 @@ from batcher.ledger import (
     Ledger,
     planned,
 )
-from batcher.ledger.tables import CHUNK
+from batcher.ledger.tables import CHUNK, CHUNK_ISSUES
 
 PREFIX = "abcdefghij"
 STATES = (READY, SENDING, ACCEPTED, UNKNOWN, PARKED, SETTLED, REFUSED, RETIRED)
@@ -514,3 +514,22 @@ def test_a_full_disk_is_for_later(ledger):
     ):
         ledger.add_chunks([lot(1 + 2 * place) for place in range(500)])
     assert ledger.chunks_by_state() == {READY: 1}
+
+
+def test_a_commit_that_fails_leaves_nothing_open(tmp_path, ledger):
+    """When the disk refuses the very COMMIT, nothing of the transaction is kept, and the next one is as good as ever."""
+    plan(ledger)
+
+    def park_against_the_rules():
+        with ledger._transaction() as db:
+            db.exec_driver_sql("PRAGMA defer_foreign_keys=ON")  # refused at the COMMIT, not before
+            db.execute(sa.update(CHUNK).values(state=PARKED))
+            db.execute(sa.insert(CHUNK_ISSUES), {"chunk": 77, "issues": b""})
+
+    with pytest.raises(sa.exc.IntegrityError):
+        park_against_the_rules()
+    assert ledger.head(1).state == READY
+    ledger.accept(1, ledger.intend(1), "ab-1", "RECEIVED", None)
+    other = Ledger(tmp_path / "ledger.db")
+    assert (other.head(1).state, other.head(1).order_id) == (ACCEPTED, "ab-1")
+    other.close()
