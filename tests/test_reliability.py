@@ -28,8 +28,8 @@ def test_every_transition_stands_in_the_documents():
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_a_unit_calls_commands_that_there_are(unit):
     """With options that they have."""
-    parser = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",))
-    parser.optionxform = str
+    parser = configparser.RawConfigParser(strict=False, delimiters=("=",))
+    parser.optionxform = str  # type: ignore[method-assign,assignment]
     parser.read(unit)
     service = dict(parser["Service"]) if "Service" in parser else {}
     for key in {"ExecStart", "ExecCondition"} & service.keys():

@@ -71,7 +71,7 @@ async def test_a_call_is_not_torn_by_a_cancellation(record):
 
 async def test_who_is_cancelled_already_writes_nothing(record):
     """A cancelled task does not begin anything new."""
-    made = []
+    made: list[int] = []
     with anyio.CancelScope() as scope:
         scope.cancel()
         await record(made.append, 1)
