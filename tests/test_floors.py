@@ -18,7 +18,7 @@ FLOORS = (
         "blob spool scan numbering header heading origin delimited parquet sheet workbook part table kernel normalize "
         "ledger.tables ledger.states ledger.file ledger.rows ledger.readings ledger.record ledger "
         "carrier carrier.xml carrier.limits carrier.retry carrier.auth carrier.destination carrier.client carrier.breaker carrier.wire "
-        "carrier.settle carrier.recorder carrier.look_up carrier.ensure carrier.converse"
+        "carrier.settle carrier.recorder carrier.refusals carrier.look_up carrier.ensure carrier.converse"
     ),
     "operations operations.import_tn_checker operations.sippeer_failover operations.tn_details operations.tn_options",
     (

@@ -12,32 +12,26 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import random
-from typing import Any
 
 import anyio
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from batcher.carrier.ensure import Ensuring
 from batcher.carrier.limits import POLL, POST
 from batcher.carrier.look_up import LookUp
 from batcher.carrier.recorder import Recorder
+from batcher.carrier.refusals import Refusals
 from batcher.carrier.retry import GetVerdict, Verdict, backoff_seconds, judge_post, poll_seconds
 from batcher.carrier.settle import (
-    halves,
-    named_positions,
     pack_early,
-    refuse,
     settle,
     settle_answer,
-    split,
     unpack_early,
 )
 from batcher.carrier.wire import FORBIDDEN_IN_A_ROW, READ_SECONDS, Wire, denied, elapsed_clock, in_words, said
 from batcher.carrier.xml import refusal
 from batcher.errors import BatcherError, NotSent, OutcomeUnknown, ProtocolError
-from batcher.ledger import ACCEPTED, MAX_RESENDS, READY, SENDING, SETTLED, Head, Ledger, Planned, planned
+from batcher.ledger import MAX_RESENDS, READY, SENDING, SETTLED, Head, Ledger
 from batcher.model import Answer, Check, Chunk, Ensure, Issue, Operation, Order, Product, Read, Reading, Request
 
 _log = structlog.get_logger()
@@ -46,10 +40,6 @@ _log = structlog.get_logger()
 _MISSING_SECONDS = 3600.0
 #: "It is being processed already", "it has this passcode already": after a re-send, that may be our own order.
 _ALREADY_THERE = {"5195", "5218", "7205", "11020", "16103"}
-#: A chunk whose error names nobody is halved so often at most.
-MAX_LEVEL = 8
-#: Where nothing of it was accepted by then, nothing will be.
-HOPELESS_LEVEL = 5
 #: Polls from their request to their settlement, at once.
 _POLLS_AT_ONCE = 16
 #: A check whose answer cannot be read so often fails its rows.
@@ -86,6 +76,7 @@ class Conversation:
         self._polls = anyio.CapacityLimiter(_POLLS_AT_ONCE)
         #: this path took an order before: a later 403 or 404 says nothing about the configuration
         self._accepted_before = ledger.known_order(step) is not None
+        self._refusals = Refusals(operation, self.record)
         self._orders = (
             LookUp(talk, wire, self.record, api=api, step=step, absence_seconds=absence_seconds, proving=self.proving)
             if isinstance(talk, Order)
@@ -118,8 +109,7 @@ class Conversation:
         head, chunk, _ = await self.record(self.ledger.chunk, number)
         if head.state != READY:
             return
-        if await self._holds_the_fault(head, chunk):
-            await self.record(self.ledger.divide, number, self._halves(head, chunk))
+        if await self._refusals.divided(head, chunk):
             return
         chunk, talk = self._fill(chunk), self.operation.talk
         if self._ensuring is not None:
@@ -223,9 +213,9 @@ class Conversation:
             await self.record.keep(self.ledger.accept, number, attempt, reading.order_id, reading.status, early)
             log.info("accepted", order_id=reading.order_id, rows=len(chunk.rows))
         elif verdict is Verdict.REFUSED:
-            await self._refused(head, chunk, attempt, issues)
+            await self._refusals.refused(head, chunk, attempt, issues)
         elif verdict is Verdict.TOO_LARGE:
-            await self._halve(head, chunk, attempt)
+            await self._refusals.too_large(head, chunk, attempt)
         elif verdict in {Verdict.THROTTLED, Verdict.NOT_SENT}:
             await self.record.keep(self.ledger.unsend, number, attempt, in_words(outcome))
         elif verdict in {Verdict.DENIED, Verdict.MISCONFIGURED}:
@@ -234,7 +224,7 @@ class Conversation:
             raise denied(answer)
         elif is_check and self._is_unreadable(number, answer):
             issues = [Issue("error", 0, "", f"{in_words(outcome)}, which cannot be read")]
-            await self._fail(chunk, attempt, issues)
+            await self._refusals.fail(chunk, attempt, issues)
         elif is_check:
             # Harmless to repeat: nothing is in doubt.
             await self.record.keep(self.ledger.unsend, number, attempt, in_words(outcome))
@@ -249,68 +239,6 @@ class Conversation:
             return False
         self._unreadable[number] += 1
         return self._unreadable[number] >= _UNREADABLE_CHECKS
-
-    async def _refused(self, head: Head, chunk: Chunk, attempt: int, issues: Sequence[Issue]) -> None:
-        """Nothing was created. Rows that are named fail, and the others go out again as a chunk of their own.
-
-        Where none is named, and one of them may be to blame, the chunk goes on as two halves.
-        """
-        named = named_positions(chunk, issues)
-        if 0 < len(named) < len(chunk.rows):
-            rest = np.setdiff1d(np.arange(len(chunk.rows)), named)
-            children = [self._child(head, chunk, rest, level=head.level, family=head.family)]
-            settlement = refuse(chunk, issues, named_only=True).packed()
-            await self.record.keep(self.ledger.refuse, chunk.number, attempt, settlement, children)
-        elif not len(named) and await self._may_be_halved(head, chunk, issues):
-            await self.record.keep(self.ledger.refuse, chunk.number, attempt, None, self._halves(head, chunk))
-        else:
-            await self._fail(chunk, attempt, issues)
-        _log.warning("refused", chunk=chunk.number, code=issues[0].code, why=issues[0].text, named=len(named))
-
-    async def _fail(self, chunk: Chunk, attempt: int, issues: Sequence[Issue]) -> None:
-        settlement = refuse(chunk, issues, named_only=False).packed()
-        await self.record.keep(self.ledger.refuse, chunk.number, attempt, settlement)
-
-    async def _may_be_halved(self, head: Head, chunk: Chunk, issues: Sequence[Issue]) -> bool:
-        """Whether a part of a refused chunk may be without fault, by what the error says and by what was tried already."""
-        blamed = {self.operation.blame.get(issue.code, "row") for issue in issues}
-        if len(chunk.rows) == 1 or head.level >= MAX_LEVEL or "order" in blamed:
-            return False
-        if "row" not in blamed and len(chunk.groups) == 1:
-            return False
-        # Where half of a half of a half was refused like all before it, it is not this TN or that.
-        return head.level < HOPELESS_LEVEL or not await self.record(self.ledger.is_family_refused, head.family)
-
-    async def _holds_the_fault(self, head: Head, chunk: Chunk) -> bool:
-        """Whether a chunk need not be sent to be known to be refused: the other half of what was refused was accepted."""
-        if head.after is None or len(chunk.rows) == 1 or head.level >= MAX_LEVEL or head.attempt:
-            return False
-        sister: Head = await self.record(self.ledger.head, head.after)
-        return sister.state in {ACCEPTED, SETTLED}
-
-    def _halves(self, head: Head, chunk: Chunk) -> list[Planned]:
-        """Both halves of a chunk in which somebody is to blame; the second one waits for what becomes of the first."""
-        first, second = halves(chunk)
-        more = {"level": head.level + 1, "family": head.family or chunk.number}
-        return [self._child(head, chunk, first, **more), self._child(head, chunk, second, sister=0, **more)]
-
-    async def _halve(self, head: Head, chunk: Chunk, attempt: int) -> None:
-        """413: nothing was created; each half goes out as a chunk of its own."""
-        if len(chunk.rows) == 1:
-            return await self._fail(
-                chunk, attempt, [Issue("error", 0, "413", "the carrier finds this request too large")]
-            )
-        children = [self._child(head, chunk, half, level=head.level, family=head.family) for half in halves(chunk)]
-        return await self.record.keep(self.ledger.refuse, chunk.number, attempt, None, children)
-
-    def _child(self, head: Head, chunk: Chunk, keep: NDArray[np.int64], **more: Any) -> Planned:
-        return planned(chunk.step, **split(self._bare(chunk), keep), parent=chunk.number, first=head.first, **more)
-
-    def _bare(self, chunk: Chunk) -> Chunk:
-        """The chunk without its secret values, as it may be written down."""
-        secret = self.operation.secret
-        groups = tuple({k: v for k, v in values.items() if k not in secret} for values in chunk.groups)
-        return replace(chunk, groups=groups)
 
     def _masked(self, issues: Sequence[Issue], chunk: Chunk) -> Sequence[Issue]:
         """The carrier may repeat a passcode in its text: it goes no further."""
