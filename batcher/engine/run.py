@@ -276,7 +276,7 @@ def _put_to_rest(folder: RunFolder, job: Job, way: Way, progress: Progress) -> d
                 for step in steps:
                     submission = submission_of(step, folder, ledger, job, wire, progress, Options())
                     await submission.run(send=False)
-                    await submission.audit()
+                    await submission.audit(with_unsent=True)
                 count.update(requests=wire.requests, throttled=wire.throttled)
 
         try:

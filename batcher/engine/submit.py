@@ -89,12 +89,15 @@ class Submission:
         if self._error is not None:
             raise self._error
 
-    async def audit(self) -> None:
-        """Look up every chunk that was in doubt or sent more than once: the carrier should hold one order of it, or none."""
+    async def audit(self, *, with_unsent: bool = False) -> None:
+        """Look up every chunk that was in doubt or sent more than once: the carrier should hold one order of it, or none.
+
+        `with_unsent`: also those that will not be sent any more, though they are READY.
+        """
         if not isinstance(self._conversation.operation.talk, Order):
             return
         with self._scope:
-            numbers = await self._conversation.record(self._ledger.unaudited, self._step)
+            numbers = await self._conversation.record(self._ledger.unaudited, self._step, with_unsent=with_unsent)
             async with anyio.create_task_group() as group:
                 for number in numbers:
                     await self._slots.acquire_on_behalf_of(number)

@@ -144,10 +144,13 @@ class Readings:
             rows = db.execute(query.limit(most)).all()
         return [(number, state == REFUSED or status == "FAILED") for number, state, status in rows]
 
-    def unaudited(self, step: int) -> list[int]:
-        """Chunks of a step at rest that were in doubt, or sent more than once, and were not looked up since."""
+    def unaudited(self, step: int, *, with_unsent: bool = False) -> list[int]:
+        """Chunks of a step at rest that were in doubt, or sent more than once, and were not looked up since.
+
+        With `with_unsent`, also those that were proven absent and are about to be retired.
+        """
         audits = sa.exists().where(EVENT.c.chunk == CHUNK.c.number, EVENT.c.what == "audited")
-        resting = CHUNK.c.state.in_((SETTLED, REFUSED, RETIRED))
+        resting = CHUNK.c.state.in_((SETTLED, REFUSED, RETIRED, *([READY] if with_unsent else [])))
         query = sa.select(CHUNK.c.number).where(
             CHUNK.c.step == step, resting, (CHUNK.c.doubted == 1) | (CHUNK.c.attempt > 1), ~audits
         )

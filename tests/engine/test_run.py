@@ -317,6 +317,23 @@ def test_a_column_that_only_the_new_input_has_is_carried_by_the_new_run_alone(tm
     assert fates({"folder": runs(job)[0]}) == [("pending", "SUPERSEDED")] * 2
 
 
+def test_what_was_proven_absent_is_looked_up_once_more_before_it_retires(tmp_path):
+    """The carrier may have executed it after all: a superseded run is audited like any other."""
+    way = way_to(account())
+    start(write_job(tmp_path / "other", SMS, B), way)  # an order by which the list is seen to work
+    job = write_job(tmp_path, SMS, A)
+    with pytest.raises(Interrupted):
+        start(job, way, StopsAtStart())
+    [old] = runs(job)
+    with opened(RunFolder(old)) as ledger:
+        ledger.doubt(1, ledger.intend(1), "reset")
+    assert start(write_job(tmp_path, SMS_OFF, A), way)["exit_code"] == 0
+    with opened(RunFolder(old)) as ledger:
+        assert (ledger.head(1).state, ledger.head(1).order_id) == ("RETIRED", None)
+        assert [event["what"] for event in ledger.events(1)][-2:] == ["proven absent", "audited"]
+        assert ledger.unaudited(1) == []
+
+
 @pytest.mark.parametrize("why", ["rejects", "strict"])
 def test_an_input_that_is_refused_takes_nobodys_place(tmp_path, why):
     """Too many rejects, or an odd file: the unfinished run stays as it was, and its own input goes on."""
