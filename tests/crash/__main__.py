@@ -19,7 +19,6 @@ from tests.crash.planted import BUGS
 from tests.crash.trials import (
     AT_ONCE,
     HEADING,
-    SHARE,
     Outcome,
     all_at_once,
     at_point,
@@ -36,7 +35,7 @@ def main() -> int:
         int(os.environ.get(f"BATCHER_CRASH_{name}", default)) for name, default in (("SEED", 0), ("COUNT", 100))
     )
     started, folder = time.monotonic(), Path(tempfile.mkdtemp(prefix="crash."))
-    print(f"seeds {seed} to {seed + count - 1}, {SHARE:.0%} faults; runs that do not fit stay in {folder}\n\n{HEADING}")
+    print(f"seeds {seed} to {seed + count - 1}, runs that do not fit stay in {folder}\n\n{HEADING}")
     sound = _at_points(folder)
     chaotic = _in_chaos(folder, range(seed, seed + count))
     sound += chaotic

@@ -12,7 +12,7 @@ import pytest
 
 from tests.crash.cases import ORDERS, chaos
 from tests.crash.planted import BUGS
-from tests.crash.trials import Undisturbed, all_at_once, at_point, in_chaos, line, misfits, undisturbed
+from tests.crash.trials import Undisturbed, all_at_once, at_point, in_chaos, injected, line, misfits, undisturbed
 
 FIRST = int(os.environ.get("BATCHER_CRASH_SEED", "0"))
 SEEDS = range(FIRST, FIRST + int(os.environ.get("BATCHER_CRASH_SEEDS", "4")))
@@ -29,7 +29,7 @@ def test_chaos_ends_in_the_results_of_a_calm_run(calm, tmp_path):
     """Each row ends as it does without any fault, byte for byte; each TN was executed once."""
     calls = [partial(in_chaos, seed, tmp_path / str(seed), calm.results) for seed in SEEDS]
     outcomes = list(all_at_once(calls))
-    print(f"\n{line(f'seeds {SEEDS.start} to {SEEDS.stop - 1}', outcomes)}")
+    print(f"\n{line(f'seeds {SEEDS.start} to {SEEDS.stop - 1}', outcomes)}\n{injected(outcomes)}")
     assert misfits(outcomes) == []
     assert sum(each.lost for each in outcomes) == sum(each.doubled for each in outcomes) == 0
     assert sum(len(each.kills) for each in outcomes) > len(SEEDS)
