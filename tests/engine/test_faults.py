@@ -20,7 +20,6 @@ import anyio
 import pytest
 from aiohttp import web
 
-from batcher.carrier import look_up
 from batcher.carrier.auth import Authorization, OAuth2, Secret
 from batcher.carrier.client import Timeouts
 from batcher.engine import run as engine
@@ -36,7 +35,7 @@ from tests.engine.runs import SMS, Quiet, StopsAtStart, account, fates, read, ru
 from tests.processes import asked, at, batcher, environment, simulator, started
 
 TWO = "TN\n2012000001\n2012000002\n"
-ONCE = {"doubled_tns": [], "doubled_customer_order_ids": []}
+ONCE: dict[str, Any] = {"doubled_tns": [], "doubled_customer_order_ids": []}
 
 
 def post(kind: Any, **more: Any) -> Fault:
@@ -121,7 +120,7 @@ def test_complete_and_yet_with_errors(tmp_path):
 
     @web.middleware
     async def complete(request: web.Request, handler: Any) -> web.StreamResponse:
-        response = await handler(request)
+        response: web.StreamResponse = await handler(request)
         if isinstance(response, web.Response) and isinstance(response.body, bytes):
             response.body = response.body.replace(b"PARTIAL", b"COMPLETE")
         return response
@@ -375,7 +374,7 @@ async def test_any_recent_order_is_found_by_a_clock_that_is_a_day_off(tmp_path, 
         await way.post(2)  # somebody's recent order
         way.ledger.doubt(1, way.ledger.intend(1), "reset")
         real = time.time
-        monkeypatch.setattr(look_up.time, "time", lambda: real() + days * 86_400)  # ruff: ignore[shared-clock-mock]
+        monkeypatch.setattr(time, "time", lambda: real() + days * 86_400)  # ruff: ignore[shared-clock-mock]
         await way.conversation.look_up(1)
         assert (way.states()[0], way.heads()[0].resends) == (READY, 1)
 
@@ -394,7 +393,7 @@ async def test_a_wall_clock_that_jumps_proves_nothing(tmp_path, monkeypatch):
                 raise StopAsyncIteration
             await anyio.lowlevel.checkpoint()
 
-        monkeypatch.setattr(look_up.anyio, "sleep", jump)
+        monkeypatch.setattr(anyio, "sleep", jump)
         with pytest.raises((StopAsyncIteration, RuntimeError)):
             await way.conversation.look_up(1)
         assert way.states()[0] == UNKNOWN
