@@ -168,14 +168,19 @@ class LookUp:
         """Look up the first accepted order at once: it proves that the list works, and how late it is."""
         async with self._measuring:
             head: Head = await self._record(self._record.ledger.head, number)
-            if head.order_id is not None:
-                await self._finds(head.customer_order_id, head.order_id)
+            if head.order_id is None:
+                return
+            orders = await self._finds(head.customer_order_id, head.order_id)
+            if orders is not None and len(orders) > 1:
+                # A proxy that repeats requests does so without our knowing: here it shows by chance.
+                await self._record(self._record.ledger.audited, number, orders)
+                _log.error("executed more than once", chunk=number, order_id=head.order_id, orders=orders)
 
     async def _list_works(self) -> bool:
         """A known order is found, now, by the form of query that missed ours."""
         async with self._measuring:
             known = await self._record(self._record.ledger.known_order, self._step) or await self._recent()
-            return known is not None and await self._finds(*known)
+            return known is not None and await self._finds(*known) is not None
 
     async def _recent(self) -> tuple[str, str] | None:
         """Nothing of ours was accepted yet: any recent order of the account will do."""
@@ -187,8 +192,8 @@ class LookUp:
                 return whose, order_id
         return None
 
-    async def _finds(self, customer_order_id: str, order_id: str) -> bool:
-        """Whether the list shows a known order in the end; how late it was is remembered."""
+    async def _finds(self, customer_order_id: str, order_id: str) -> list[str] | None:
+        """What the list shows of a known order in the end; None when not even that one. How late it was is remembered."""
         missing_since: float | None = None
         request = self._talk.find.look_up(customer_order_id, self._api)
         for tries in range(_UNCLEAR_ANSWERS):
@@ -200,6 +205,6 @@ class LookUp:
                 self._lag = waited
                 await self._record(self._record.ledger.note_lag, waited)
             if orders and order_id in orders:
-                return True
+                return orders
             await anyio.sleep(backoff_seconds(tries + 1, random))
-        return False
+        return None

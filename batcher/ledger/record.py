@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batcher.errors import InputError
+from batcher.errors import InputError, StorageFailed
 from batcher.ledger.file import WRITES, transaction
 from batcher.ledger.readings import STALE, Readings
 from batcher.ledger.rows import Planned, insert_chunks, scalar
@@ -54,6 +54,9 @@ class Ledger(Readings):
 
     @contextmanager
     def _transaction(self) -> Generator[sa.Connection]:
+        if not self.path.exists():
+            # SQLite would go on to write into a file that nobody finds again.
+            raise StorageFailed(f"{self.path}: the ledger is gone; nothing more is sent.")
         with self._trouble(), transaction(self._connection, WRITES):
             yield self._connection
 

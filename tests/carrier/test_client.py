@@ -497,6 +497,31 @@ async def test_a_server_without_tls_means_not_sent():
             await carrier.send(POST)
 
 
+async def test_a_server_with_old_tls_means_not_sent(authority, cafile):
+    """TLS 1.0 is not agreed to, although the certificate is right: nothing is sent."""
+    context = server_side(authority.issue_cert("127.0.0.1"))
+    with pytest.warns(DeprecationWarning, match="TLSv1"):
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1
+    async with RawServer(tls=context) as server, client(server.port, scheme="https", cafile=cafile) as carrier:
+        # The server's side may reset the connection before its alert is read: both say that nothing was agreed.
+        with pytest.raises(NotSent, match=r"TLS: |cannot connect to port") as caught:
+            await carrier.send(POST)
+    assert server.requests == []
+    assert CANARY not in whole_text(caught.value)
+
+
+async def test_a_certificate_that_signed_itself_means_not_sent():
+    """Nobody vouches for it: nothing is sent, and the message says so."""
+    own = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with own.cert_pem.tempfile() as certificate, own.private_key_pem.tempfile() as key:
+        context.load_cert_chain(certificate, key)
+    async with RawServer(tls=context) as server, client(server.port, scheme="https") as carrier:
+        with pytest.raises(NotSent, match=r"TLS: the certificate is refused \(.*self-signed certificate"):
+            await carrier.send(POST)
+    assert server.requests == []
+
+
 def test_old_tls_is_not_spoken(cafile):
     """TLS 1.2 is the least, and certificates and names are always checked."""
     context = Client("https://api.bandwidth.com/api/v2", "9900012", None, cafile=cafile)._tls

@@ -5,10 +5,11 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from batcher.errors import CarrierRefused
+from batcher.errors import CarrierRefused, CarrierUnavailable
 from batcher.ledger import ACCEPTED, PARKED, READY, SENDING, SETTLED, UNKNOWN
 from batcher.simulator import Account, Fault, Options
-from tests.carrier.line import line, lots
+from tests.carrier.line import FIRST_TN, line, lots
+from tests.carrier.turned import Turned
 
 
 def lists(kind, **more):
@@ -131,6 +132,54 @@ async def test_what_proves_nothing(tmp_path):
     no_order = "its absence cannot be proven: no known order was found by the same query"
     another = "its absence cannot be proven: an id that nobody has gets another answer"
     assert whys == {"nobody": ([PARKED], no_order), "forms": ([PARKED], another)}
+
+
+async def test_an_audit_finds_what_was_executed_twice(tmp_path):
+    """Both ids are kept; a chunk that was audited is not asked about again; one order is one order."""
+    async with line(tmp_path, lots(3)) as way:
+        await way.post(1)
+        for number in (1, 2):
+            way.ledger.unsend(number, way.ledger.intend(number), "429")
+        submission = way.start()
+        submission._measured = True  # the look-up that measures the list would find it already
+        await submission.run()
+        assert way.ledger.unaudited(1) == [1, 2]
+        await submission.audit()
+        ((number, orders),) = way.ledger.doubles()
+        assert (number, len(orders), way.ledger.unaudited(1)) == (1, 2, [])
+        assert sorted(orders) == sorted(o.order_id for o in way.account.orders.values() if o.has(FIRST_TN))
+        assert orders[0] == way.ledger.head(1).order_id
+
+
+async def test_an_audit_of_an_order_that_was_never_accepted(tmp_path):
+    """A refused chunk of which the carrier holds an order all the same was executed: its id is told."""
+    async with line(tmp_path, lots(1)) as way:
+        await way.post(1)
+        way.ledger.unsend(1, way.ledger.intend(1), "429")
+        way.ledger.refuse(1, way.ledger.intend(1), None)
+        await way.conversation.audit(1)
+        assert way.ledger.doubles() == [(1, list(way.account.orders))]
+
+
+async def test_an_audit_without_a_clear_answer(tmp_path):
+    """A list that never shows the order ends the run for later, and the next start asks again; a late one is waited for."""
+    faults = [
+        lists("status", nth=(1,), status=503),
+        lists("status", nth=(2,), status=429, headers={"Retry-After": "0"}),
+    ]
+    async with line(tmp_path, lots(1), faults=faults) as way:
+        doubt(way, 1)
+        way.ledger.found(1, "never-listed")
+        Turned.of(way.wire)
+        with pytest.raises(CarrierUnavailable, match="chunk 1 was executed only once could not be asked"):
+            await way.conversation.audit(1)
+        assert way.ledger.doubles() == []
+        await way.post(1)
+        way.ledger.park(1, "not shown")
+        way.ledger.found(1, next(iter(way.account.orders)))
+        way.ledger.settle(1, "COMPLETE", None)
+        await way.conversation.audit(1)
+        assert (way.ledger.unaudited(1), way.ledger.doubles()) == ([], [])
 
 
 async def test_an_error_restarts_the_count(tmp_path):

@@ -87,7 +87,8 @@ async def test_after_five_failures_one_question_at_a_time(tmp_path):
             asked.append((request.path, round(clock.now - start)))
             return Answer(404, b"") if len(asked) >= 6 else await send(request, **more)
 
-        start, way.client.send = clock.now, answer_at_last  # type: ignore[method-assign]
+        start = clock.now
+        way.client.send = answer_at_last  # type: ignore[method-assign]
         async with anyio.create_task_group() as group:
             for rank in (POST, POLL, LOOK_UP):
                 group.start_soon(way.wire.ask, LIST, rank)
