@@ -262,6 +262,8 @@ class Conversation:
             if not at_once:
                 await anyio.sleep(poll_seconds(polls, random))
             at_once, polls = False, polls + 1
+            # More at once where answers take long, or the rate is not used.
+            self._polls.total_tokens = max(_POLLS_AT_ONCE, self.wire.at_once(self.wire.gate.requests_per_second))
             async with self._polls:
                 head: Head = await self.record(self.ledger.head, number)
                 reading = await self.poll(head, tries=1)

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar, cast
@@ -58,11 +59,14 @@ def _work(calls: _Calls) -> None:
     """Make one call after the other until there is a None."""
     while (item := calls.get()) is not None:
         call, outcome = item
+        if outcome.cancelled():
+            continue  # the loop was torn down before it was begun
         try:
             tell, what = outcome.set_result, call()
         except BaseException as error:  # ruff: ignore[blind-except] - raised in the task that waits for it
             tell, what = outcome.set_exception, error
-        outcome.get_loop().call_soon_threadsafe(_tell, outcome, tell, what)
+        with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+            outcome.get_loop().call_soon_threadsafe(_tell, outcome, tell, what)
         # Or the last chunk, and whoever asked for it, would be kept until the next call.
         del item, call, outcome, tell, what
 

@@ -6,6 +6,7 @@ It knows what was seen on the way (429s, faults, latencies) and when to give up.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -36,6 +37,9 @@ FORBIDDEN_IN_A_ROW = 3
 CANARY = Request("GET", "sites", max_bytes=MAX_LIST_BYTES)
 #: How often a task that a breaker holds looks again.
 _LOOK_SECONDS = 1.0
+#: Requests under way at once.
+LEAST_AT_ONCE, MOST_AT_ONCE = 8, 64
+_ENOUGH_LATENCIES = 20
 #: So many 429s in a row mean that the carrier limits us without end.
 _THROTTLES_IN_A_ROW = 200
 
@@ -56,6 +60,8 @@ class Wire:
     throttled: int = 0
     #: seconds of the last answers to writes
     latencies: list[float] = field(default_factory=list)
+    #: when the writes under way began, by number
+    _under_way: dict[int, float] = field(default_factory=dict)
     _throttles: int = 0
     #: requests that got no answer, or a 5xx
     breaker: Breaker = field(default_factory=lambda: Breaker(elapsed_clock))
@@ -100,7 +106,9 @@ class Wire:
     ) -> Answer | NotSent | OutcomeUnknown:
         """Send without asking the gate: for a request whose slot was taken before its intent."""
         self.requests += 1
-        started = self.clock()
+        number, started = self.requests, self.clock()
+        if request.method != "GET":
+            self._under_way[number] = started
         try:
             answer = await self.client.send(request, on_sent=on_sent)
         except (NotSent, OutcomeUnknown) as fault:
@@ -108,6 +116,8 @@ class Wire:
             if isinstance(fault, NotSent) or request.method == "GET":
                 self.hold_out(str(fault))
             return fault
+        finally:
+            self._under_way.pop(number, None)
         if answer.status == 429:
             self._throttle(answer, started)
             return answer
@@ -163,6 +173,17 @@ class Wire:
             if failures == tries or (seconds is not None and elapsed_clock() - started > seconds):
                 return verdict, answer
             await self.sleep(backoff_seconds(failures, random))
+
+    def at_once(self, rate: float) -> int:
+        """How many requests have to be under way to use a rate: ceil(1.25 x rate x 95th percentile of latency) + 1.
+
+        Little's law with a quarter to spare. Until enough writes were answered, those under way show how long it takes.
+        """
+        latencies = sorted(self.latencies) or [0.0]
+        slow = latencies[min(len(latencies) - 1, math.floor(0.95 * len(latencies)))]
+        if len(latencies) < _ENOUGH_LATENCIES and self._under_way:
+            slow = max(slow, self.clock() - min(self._under_way.values()))
+        return max(LEAST_AT_ONCE, min(MOST_AT_ONCE, math.ceil(1.25 * rate * slow) + 1))
 
     def hold_out(self, why: str, breaker: Breaker | None = None) -> None:
         """Raise CarrierUnavailable when nothing has worked for too long."""

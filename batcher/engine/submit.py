@@ -14,17 +14,18 @@ import anyio
 from anyio.abc import TaskGroup
 
 from batcher.carrier.converse import Conversation
+from batcher.carrier.wire import LEAST_AT_ONCE
 from batcher.errors import CarrierRefused
 from batcher.ledger import ACCEPTED, READY, REFUSED, SETTLED, UNKNOWN, Head
 from batcher.model import Check, Ensure, Order, Read
 
-#: Writes under way at once, without a word in the job.
-LEAST_IN_FLIGHT, MOST_IN_FLIGHT = 8, 64
 #: On the first signal, writes under way get so long to be answered.
 GRACE_SECONDS = 30.0
 #: Of the first orders that came to an end, so many that were refused or FAILED stop the run.
 FIRST_ORDERS, MOST_BAD_ORDERS = 10, 3
 _PAGE = 256
+#: How often a chunk that waits for a slot looks whether there should be more.
+_GROW_SECONDS = 0.1
 #: How often `--wait` looks whether a proof that it waits for has ended.
 _PROVING_SECONDS = 0.5
 
@@ -60,7 +61,7 @@ class Submission:
         self._wait_seconds = wait_seconds
         self._first = first
         self._has_budget = has_budget
-        self._slots = anyio.CapacityLimiter(in_flight or LEAST_IN_FLIGHT)
+        self._slots = anyio.CapacityLimiter(in_flight or LEAST_AT_ONCE)
         self._group: TaskGroup | None = None
         self._measuring: TaskGroup | None = None
         self._scope = anyio.CancelScope()
@@ -100,7 +101,7 @@ class Submission:
             numbers = await self._conversation.record(self._ledger.unaudited, self._step, with_unsent=with_unsent)
             async with anyio.create_task_group() as group:
                 for number in numbers:
-                    await self._slots.acquire_on_behalf_of(number)
+                    await self._slot(number)
                     group.start_soon(self._guard, self._audit, number)
         if self._error is not None:
             raise self._error
@@ -137,7 +138,7 @@ class Submission:
                 last = number
                 if number in self._under_way:
                     continue  # proven absent just now: its own task sends it again
-                await self._slots.acquire_on_behalf_of(number)
+                await self._slot(number)
                 self._start(number, READY, True)
             if page:
                 continue
@@ -246,7 +247,7 @@ class Submission:
 
     async def _send(self, number: int, *, waiting: bool) -> None:
         if waiting:
-            await self._slots.acquire_on_behalf_of(number)
+            await self._slot(number)
         try:
             if time.time() > self._send_before:
                 await self._retire(number)
@@ -256,12 +257,18 @@ class Submission:
             self._slots.release_on_behalf_of(number)
         self._slots.total_tokens = self._wanted()
 
+    async def _slot(self, number: int) -> None:
+        """Wait for a slot; there are more of them when it shows that answers take long."""
+        while True:
+            with anyio.move_on_after(_GROW_SECONDS) as scope:
+                await self._slots.acquire_on_behalf_of(number)
+            if not scope.cancelled_caught:
+                return
+            self._slots.total_tokens = self._wanted()
+
     def _wanted(self) -> int:
-        """Little's law with a quarter to spare: ceil(1.25 x rate x 95th percentile of latency) + 1."""
         if self._in_flight is not None:
             return self._in_flight
-        latencies = sorted(self._conversation.wire.latencies) or [0.0]
-        slow = latencies[min(len(latencies) - 1, math.floor(0.95 * len(latencies)))]
-        if isinstance(self._conversation.operation.talk, Ensure | Read):
-            slow *= 3  # a chunk is several requests there
-        return max(LEAST_IN_FLIGHT, min(MOST_IN_FLIGHT, math.ceil(1.25 * self._rate * slow) + 1))
+        # A chunk is several requests there.
+        requests = 3 if isinstance(self._conversation.operation.talk, Ensure | Read) else 1
+        return self._conversation.wire.at_once(self._rate * requests)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +41,7 @@ _PAGE = (
 
 
 class Readings:
-    """A ledger to look at. Not thread-safe by itself: one call at a time."""
+    """A ledger to look at; one call at a time, the others wait."""
 
     def __init__(self, path: Path, *, check: bool = False) -> None:
         """Open or create the file; what it may not be, `open_file` refuses. Without `check`, only to look at it."""
@@ -48,6 +49,8 @@ class Readings:
         self._engine = open_file(path, check=check)
         # Kept: to take one out of the pool and to put it back costs more than most transactions.
         self._connection = self._engine.connect()
+        # A loop that Ctrl-C tore down leaves its last call to the ledger's thread, while the reports are begun in another.
+        self._one = threading.Lock()
 
     def close(self) -> None:
         self._connection.close()
@@ -56,7 +59,7 @@ class Readings:
     @contextmanager
     def _reading(self) -> Generator[sa.Connection]:
         """A transaction that keeps nobody from writing."""
-        with self._trouble(), transaction(self._connection, READS):
+        with self._one, self._trouble(), transaction(self._connection, READS):
             yield self._connection
 
     @contextmanager

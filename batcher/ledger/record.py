@@ -46,7 +46,7 @@ _KEEP_ISSUES = sa.insert(CHUNK_ISSUES)
 
 
 class Ledger(Readings):
-    """A ledger to write in. Not thread-safe by itself: one call at a time."""
+    """A ledger to write in; one call at a time, the others wait."""
 
     def __init__(self, path: Path, *, check: bool = True) -> None:
         """Open or create the file; it is checked for damage, unless it is only looked at."""
@@ -57,7 +57,7 @@ class Ledger(Readings):
         if not self.path.exists():
             # SQLite would go on to write into a file that nobody finds again.
             raise StorageFailed(f"{self.path}: the ledger is gone; nothing more is sent.")
-        with self._trouble(), transaction(self._connection, WRITES):
+        with self._one, self._trouble(), transaction(self._connection, WRITES):
             yield self._connection
 
     def create_run(

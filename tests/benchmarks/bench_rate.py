@@ -10,7 +10,7 @@ import math
 
 import pytest
 
-from batcher.engine.submit import LEAST_IN_FLIGHT, MOST_IN_FLIGHT
+from batcher.carrier.wire import LEAST_AT_ONCE, MOST_AT_ONCE
 from tests.benchmarks.measured import JOB, batcher, tns, write_numbers
 from tests.processes import asked, at, simulator
 
@@ -44,7 +44,7 @@ def test_the_rate_is_used_and_kept(rate, latency, tmp_path):
         arrivals = asked(address, "arrivals")
     assert figures.code == 0
     posts, times = [time for time, method in arrivals if method == "POST"], [time for time, _ in arrivals]
-    in_flight = max(LEAST_IN_FLIGHT, min(MOST_IN_FLIGHT, math.ceil(1.25 * rate * latency) + 1))
+    in_flight = max(LEAST_AT_ONCE, min(MOST_AT_ONCE, math.ceil(1.25 * rate * latency) + 1))
     sending, best = posts[-1] - posts[0], ideal(len(posts), rate, in_flight, latency)
     all_in, best_all = times[-1] - times[0], (len(times) - 1) / rate
     whole = figures.seconds / (best_all + latency)
