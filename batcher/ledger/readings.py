@@ -40,6 +40,12 @@ _PAGE = (
 )
 
 
+def _last_event(what: str) -> sa.ColumnElement[int]:
+    """When something happened to a chunk last, as the number of that event; 0: never."""
+    here = sa.select(sa.func.max(EVENT.c.id)).where(EVENT.c.chunk == CHUNK.c.number, EVENT.c.what == what)
+    return sa.func.coalesce(here.scalar_subquery(), 0)
+
+
 class Readings:
     """A ledger to look at; one call at a time, the others wait."""
 
@@ -148,14 +154,14 @@ class Readings:
         return [(number, state == REFUSED or status == "FAILED") for number, state, status in rows]
 
     def unaudited(self, step: int, *, with_unsent: bool = False) -> list[int]:
-        """Chunks of a step at rest that were in doubt, or sent more than once, and were not looked up since.
+        """Chunks of a step at rest that were in doubt, or sent more than once, and were not looked up since they were sent last.
 
         With `with_unsent`, also those that were proven absent and are about to be retired.
         """
-        audits = sa.exists().where(EVENT.c.chunk == CHUNK.c.number, EVENT.c.what == "audited")
+        sent, audited = map(_last_event, ("sending", "audited"))
         resting = CHUNK.c.state.in_((SETTLED, REFUSED, RETIRED, *([READY] if with_unsent else [])))
         query = sa.select(CHUNK.c.number).where(
-            CHUNK.c.step == step, resting, (CHUNK.c.doubted == 1) | (CHUNK.c.attempt > 1), ~audits
+            CHUNK.c.step == step, resting, (CHUNK.c.doubted == 1) | (CHUNK.c.attempt > 1), sent > audited
         )
         with self._reading() as db:
             return list(db.scalars(query.order_by(CHUNK.c.number)))

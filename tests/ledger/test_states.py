@@ -123,6 +123,7 @@ class Chunks(RuleBasedStateMachine):
     def intended(self, number: int, chunk: Modelled, before: bytes | None = None) -> None:
         chunk.attempt += 1
         chunk.state = SENDING
+        chunk.audited = False
         chunk.sent_again += chunk.in_doubt
         chunk.in_doubt = False
         assert self.ledger.intend(number, before) == chunk.attempt
