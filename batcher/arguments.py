@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,9 +13,22 @@ import click
 from batcher.errors import InputError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from batcher.engine.job import Job
 
-JOB_OR_FOLDER = click.argument("job", type=click.Path(path_type=Path))
+
+class _Path(click.Path):
+    """A path of a word, made when there is one: `--help` does not wait for pathlib either."""
+
+    def coerce_path_result(self, value: str | os.PathLike[str]) -> Any:  # ruff: ignore[no-self-use]
+        from pathlib import Path
+
+        return Path(value)
+
+
+PATH = _Path()
+JOB_OR_FOLDER = click.argument("job", type=PATH)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the object of summary.json.")
 LOG_FORMAT = click.option(
     "--log-format",
@@ -34,7 +47,7 @@ STRICT = click.option("--strict", is_flag=True, help="Refuse scientific notation
 KNOWN_NPAS = click.option(
     "--known-npa",
     "known_npas",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Area codes in service that no list knows yet, as [input] known_npas.",
 )
@@ -61,7 +74,7 @@ def read_npas(file: Path | None) -> frozenset[int]:
 
 def job_options(command: Callable[..., int]) -> Callable[..., int]:
     for option in (
-        click.argument("job", type=click.Path(path_type=Path), metavar="JOB"),
+        click.argument("job", type=PATH, metavar="JOB"),
         click.option("--operation", metavar="NAME", help="Without a job file: what to do; JOB is then the input."),
         click.option(
             "--set", "constants", multiple=True, metavar="KEY=VALUE", help="With --operation: a value for every row."
@@ -85,6 +98,8 @@ def job_options(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def load(job: Path, words: Mapping[str, Any]) -> Job:
+    from pathlib import Path
+
     from batcher.engine.job import job_from, read_job
 
     if not words.get("operation"):

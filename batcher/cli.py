@@ -10,8 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 import click
 
@@ -21,6 +20,7 @@ from batcher.arguments import (
     JSON,
     KNOWN_NPAS,
     LOG_FORMAT,
+    PATH,
     QUIET,
     STRICT,
     job_options,
@@ -32,6 +32,9 @@ from batcher.errors import BatcherError, InputError, Interrupted, StorageFailed
 from batcher.process import keep_private, keep_small
 from batcher.screen import check_text, confirm, guarded_streams, print_json, rewrite_text, run_text, show, tell, told
 from batcher.way import secrets, way_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _Command = TypeVar("_Command", bound=click.Command)
 
@@ -234,8 +237,8 @@ def resolve(job: Path, chunk: int, run_id: str | None, order_id: str | None, not
     "batcher normalize - numbers.csv --to ten-digit --relax lists",
 )
 @cli.command()
-@click.argument("source", type=click.Path(path_type=Path), metavar="IN")
-@click.argument("target", type=click.Path(path_type=Path), metavar="OUT")
+@click.argument("source", type=PATH, metavar="IN")
+@click.argument("target", type=PATH, metavar="OUT")
 @click.option("--to", type=click.Choice(["e164", "ten-digit"]), required=True, help="+19195550123, or 9195550123.")
 @click.option("--tn", metavar="COLUMN", help="Column of the TN; found by its header when left out.")
 @click.option("--also", multiple=True, metavar="COLUMN", help="A further column of TNs; empty cells stay empty.")
@@ -314,6 +317,8 @@ def operations(name: str | None) -> None:
 @click.argument("name", required=False)
 def new(name: str | None) -> None:
     """Copy a job file and its sample here, never over a file that is there."""
+    from pathlib import Path
+
     from batcher import shipped
 
     if name is None:
@@ -329,8 +334,8 @@ def new(name: str | None) -> None:
 )
 @cli.command()
 @click.option("--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="0: any free one.")
-@click.option("--account", type=click.Path(path_type=Path), help="What the account holds (docs/simulator.md).")
-@click.option("--faults", type=click.Path(path_type=Path), help="Which requests go wrong, and how (docs/simulator.md).")
+@click.option("--account", type=PATH, help="What the account holds (docs/simulator.md).")
+@click.option("--faults", type=PATH, help="Which requests go wrong, and how (docs/simulator.md).")
 @click.option("--latency", type=click.FloatRange(0), default=0.0, help="Seconds before each answer.")
 @click.option(
     "--rate-limit", type=click.FloatRange(0, min_open=True), help="Requests per second before it answers 429."

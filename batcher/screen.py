@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from pathlib import Path
 from typing import Any, Literal, NoReturn, TextIO, cast
 
 import click
@@ -58,7 +57,7 @@ def guarded_streams() -> Generator[None]:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             # It was closed. The lowest free descriptor is its own, which no file of ours may get.
-            setattr(sys, name, Path(os.devnull).open(mode))  # ruff: ignore[open-file-with-context-handler]
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # ruff: ignore[open-file-with-context-handler, builtin-open] - pathlib is not loaded yet
     streams = (sys.stdout, sys.stderr)
     out, err = Guarded(sys.stdout, _refuse), Guarded(sys.stderr, lambda _error: None)
     try:
@@ -108,6 +107,8 @@ def tell(text: str, level: Literal["error", "warning"], code: int) -> None:
 
 
 def run_text(summary: Mapping[str, Any]) -> str:
+    from pathlib import Path
+
     from batcher.engine.summary import summary_text
 
     if "already_done" in summary:

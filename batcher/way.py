@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batcher.errors import InputError
@@ -84,6 +83,8 @@ async def _simulated(folder: RunFolder, api: str) -> AsyncGenerator[str]:
 
 def secrets() -> list[str]:
     """What must never be shown: the secrets of this environment, also those that its files hold."""
+    from pathlib import Path
+
     names = ("BATCHER_CLIENT_SECRET", "BATCHER_PASSWORD", "BATCHER_TOKEN")
     files = [Path(os.environ.get(f"{name}_FILE", "")) for name in names]
     # Whether a file can be used at all is told where it is needed.

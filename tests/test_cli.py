@@ -29,7 +29,19 @@ from tests.processes import COMMAND, asked, at, batcher, environment, simulator,
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = ["check", "run", "status", "report", "resolve", "normalize", "operations", "new", "simulate"]
-HEAVY = ["aiohttp", "anyio", "lxml", "numpy", "pandas", "pyarrow", "pydantic", "sqlalchemy", "structlog", "tqdm"]
+HEAVY = [
+    "aiohttp",
+    "anyio",
+    "lxml",
+    "numpy",
+    "pandas",
+    "pathlib",
+    "pyarrow",
+    "pydantic",
+    "sqlalchemy",
+    "structlog",
+    "tqdm",
+]
 JOB = """\
 [input]
 path = "numbers.csv"
