@@ -6,8 +6,10 @@ folder, read back in blocks by later passes, and the reports. Knows nothing of w
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+import stat
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -23,10 +25,12 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from numpy.typing import DTypeLike, NDArray
 
-from batcher.errors import InputError, StorageFailed
+from batcher.errors import InputError, LockHeld, StorageFailed
 
 #: Rows of one batch at most, read or written.
 BATCH_ROWS = 65_536
+#: Processes that clear the same file away at the same time come between each other so often at most.
+_MOST_CLAIMS = 10
 
 
 @contextmanager
@@ -34,27 +38,68 @@ def private_file(path: Path) -> Generator[BinaryIO]:
     """Write a file of mode 0600 that is there whole or not at all.
 
     The bytes go to `<name>.tmp` in the same folder. Leaving the block puts them on disk and renames
-    the file to `path`; an exception removes it. StorageFailed for every OSError, naming `path`.
+    the file to `path`; an exception removes it. StorageFailed for every OSError, naming `path`; LockHeld
+    while another process writes the same file, InputError when what has the temporary name is not ours.
     """
     temporary = path.with_name(f"{path.name}.tmp")
     try:
-        # What a killed attempt left is not continued; a link that waits there is not followed.
-        temporary.unlink(missing_ok=True)
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(handle, "wb") as file:
+        with os.fdopen(_claimed(temporary), "wb") as file:  # closed last: that gives the name free
+            try:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
+                temporary.replace(path)
+            except BaseException:
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+                raise
         _sync_folder(path.parent)
     except OSError as error:
         why = f"{path}: cannot be written ({error}). Check space and permissions there"
         raise StorageFailed(f"{why}, then give the same command again.") from error
+
+
+def _claimed(temporary: Path) -> int:
+    """A new file of that name, open and locked: nobody else removes or renames it."""
+    for _ in range(_MOST_CLAIMS):
+        try:
+            handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            _clear(temporary)
+            continue
+        if _is_locked(handle, temporary):
+            return handle
+        os.close(handle)  # somebody cleared it away before it was locked
+    raise LockHeld(f"{temporary}: others write there all the time. Name another output, or wait for them.")
+
+
+def _clear(temporary: Path) -> None:
+    """Remove what a killed process left, or a link that waits there, which is not followed."""
+    if temporary.is_symlink():
+        temporary.unlink(missing_ok=True)
+        return
+    try:
+        handle = os.open(temporary, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        if stat.S_IMODE(os.fstat(handle).st_mode) != 0o600:
+            raise InputError(f"{temporary}: is in the way, and was not left by batcher. Move it away.")
+        if _is_locked(handle, temporary):
+            temporary.unlink()
+    finally:
+        os.close(handle)
+
+
+def _is_locked(handle: int, temporary: Path) -> bool:
+    """Lock an open file; whether it still has that name. LockHeld when a living process holds it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(handle), temporary.lstat())
+    except BlockingIOError as error:
+        raise LockHeld(f"{temporary}: another process is writing this file. Wait for it, or stop it.") from error
+    except FileNotFoundError:
+        return False
 
 
 def _sync_folder(folder: Path) -> None:

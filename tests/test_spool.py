@@ -6,6 +6,8 @@ import csv
 import hashlib
 import os
 import resource
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -15,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batcher.errors import InputError, StorageFailed
+from batcher.errors import InputError, LockHeld, StorageFailed
 from batcher.spool import (
     ArrowWriter,
     FixedWriter,
@@ -89,6 +91,63 @@ def test_what_a_killed_attempt_left_is_replaced_and_a_link_is_not_followed(tmp_p
     assert victim.read_text() == "untouched"
     assert path.read_text() == "new"
     assert not path.is_symlink()
+
+
+def test_what_another_process_left_half_written_is_cleared_away(tmp_path):
+    """Nobody holds it any more."""
+    path = tmp_path / "out.csv"
+    (tmp_path / "out.csv.tmp").touch(0o600)
+    with private_file(path) as file:
+        file.write(b"new")
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_who_write_the_same_file(tmp_path):
+    """The second is refused, and takes nothing from the first."""
+    path = tmp_path / "out.csv"
+    with private_file(path) as file:
+        file.write(b"first")
+        with pytest.raises(LockHeld, match=r"out\.csv\.tmp: another process is writing this file"), private_file(path):
+            pytest.fail("it was let in")
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_of_somebody_else_is_not_cleared_away(tmp_path):
+    """What bears the temporary name, and was not made by us, stays."""
+    (tmp_path / "out.csv.tmp").write_text("mine")
+    (tmp_path / "out.csv.tmp").chmod(0o644)
+    with pytest.raises(InputError, match="is in the way"), private_file(tmp_path / "out.csv"):
+        pytest.fail("it was let in")
+    assert (tmp_path / "out.csv.tmp").read_text() == "mine"
+
+
+def test_many_processes_write_one_file(tmp_path):
+    """Whoever comes through wrote it whole; the others are told, and nothing stays beside it."""
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from batcher.errors import LockHeld\n"
+        "from batcher.spool import private_file\n"
+        "word, done = sys.argv[1].encode(), 0\n"
+        "for _ in range(300):\n"
+        "    try:\n"
+        "        with private_file(Path('out')) as file:\n"
+        "            file.write(word * 1000)\n"
+        "        done += 1\n"
+        "    except LockHeld:\n"
+        "        continue\n"
+        "print(done)\n"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, word], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+        for word in "abcd"
+    ]
+    written = [int(process.communicate(timeout=60)[0]) for process in processes]
+    assert sum(written) > 0
+    assert (tmp_path / "out").read_text() in {word * 1000 for word in "abcd"}
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.mark.parametrize("kind", ["plain", "arrow", "fixed", "csv", "parquet"])
