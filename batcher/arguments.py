@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batcher.errors import InputError
+from batcher.errors import InputError, paths_refused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,4 +152,6 @@ def _pair(word: str, option: str) -> tuple[str, Any]:
 
 def output_of(job: Path) -> Path:
     """Where the runs are: what a job file says, or the folder itself, of runs without one."""
-    return job.resolve() if job.is_dir() else load(job, {}).output_path
+    with paths_refused():
+        is_folder = job.is_dir()
+    return job.resolve() if is_folder else load(job, {}).output_path

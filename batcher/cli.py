@@ -22,7 +22,7 @@ from batcher.arguments import (
     LOG_FORMAT,
     PATH,
     QUIET,
-    STRICT,
+    VERBOSE,
     job_options,
     load,
     output_of,
@@ -248,9 +248,10 @@ def resolve(job: Path, chunk: int, run_id: str | None, order_id: str | None, not
     type=click.Choice(["extensions", "vanity", "labels", "ranges", "lists"]),
     help="Take with a warning: drop extensions, dial letters, remove labels; write out ranges, split lists into rows.",
 )
-@STRICT
+@click.option("--strict", is_flag=True, help="Refuse scientific notation and unknown area codes.")
 @KNOWN_NPAS
 @LOG_FORMAT
+@VERBOSE
 @QUIET
 @JSON
 def normalize(
@@ -271,7 +272,7 @@ def normalize(
     from batcher.engine.rewrite import rewrite
 
     wish = Wish(to, tn, also, strict=strict, relax=frozenset(relax), known_npas=read_npas(known_npas))
-    summary = rewrite(source, target, wish)
+    summary = rewrite(source, target, wish, kept=[known_npas] if known_npas else [])
     if as_json:
         print_json(summary)
     else:
@@ -399,7 +400,7 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except (click.Abort, KeyboardInterrupt):
-        tell("Stopped; nothing is lost. The same command goes on.", "warning", Interrupted.exit_code)
+        tell("Stopped; nothing is lost. Give the same command again.", "warning", Interrupted.exit_code)
         return Interrupted.exit_code
     except click.ClickException as error:
         error.show(sys.stderr)

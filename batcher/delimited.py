@@ -15,8 +15,6 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
-#: How much of a malformed line is kept, in characters.
-MAX_MALFORMED_TEXT = 1_000
 _BLOCK_BYTES = 1024 * 1024
 #: How many characters of malformed lines may wait for the next good row; each counts for what holds it besides.
 _MOST_WAITING, _EACH = 64 * 1024 * 1024, 100
@@ -43,9 +41,8 @@ def read_text(
 
     def skip(row: pacsv.InvalidRow) -> str:
         nonlocal waiting
-        text = row.text[:MAX_MALFORMED_TEXT]
-        skipped.append((row.number, text))
-        waiting += len(text) + _EACH
+        skipped.append((row.number, row.text))
+        waiting += len(row.text) + _EACH
         # They wait for the next good row: a file without one would fill the memory.
         return "skip" if waiting < _MOST_WAITING else "error"
 

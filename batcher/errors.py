@@ -16,6 +16,8 @@ A bad row is data, not an exception: it becomes a reject.
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 
@@ -31,6 +33,17 @@ class InputError(BatcherError):
     """The command, job file, input file or ledger is refused before anything was sent."""
 
     exit_code: ClassVar[int] = 2
+
+
+@contextmanager
+def paths_refused() -> Generator[None]:
+    """What the system says of a path, nobody's to enter or too long, as InputError: before anything was sent."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{error.filename}: {error.strerror}. Check the path, and who may enter its folder."
+        ) from error
 
 
 class Interrupted(BatcherError):

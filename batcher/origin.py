@@ -27,8 +27,6 @@ _CODECS = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
 _UNPACKED_BYTES, _MAX_RATIO = 64 * 1024 * 1024, 200
 
 _ADDRESS = re.compile(r"[a-z0-9]+:/", re.IGNORECASE)
-#: Folders whose files are the kernel's, whatever they say of themselves.
-_KERNEL = {"proc", "sys", "dev"}
 
 Encoding = Literal["utf-8", "utf-16-le", "utf-16-be", "cp1252"]
 
@@ -160,10 +158,16 @@ def open_origin(path: Path, spool: Path) -> Origin:
     except (OSError, RuntimeError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be opened: {why}. Check the path of the input.") from error
-    if not stat.S_ISREG(os.fstat(handle).st_mode) or real.parts[1] in _KERNEL:
+    if not stat.S_ISREG(os.fstat(handle).st_mode) or is_kernels(real):
         os.close(handle)
         raise InputError(f"{path}: is not a regular file. Give a CSV or Parquet file.")
     return Origin(real, os.fdopen(handle, "rb"))
+
+
+def is_kernels(path: Path) -> bool:
+    """Whether an absolute path is in a folder of the kernel's, whatever its files say of themselves."""
+    folder = path.parts[1:3]
+    return folder[:1] in {("proc",), ("sys",)} or (folder[:1] == ("dev",) and folder != ("dev", "shm"))
 
 
 def _from_stdin(spool: Path) -> BinaryIO:
@@ -171,8 +175,12 @@ def _from_stdin(spool: Path) -> BinaryIO:
         sys.stderr.write("reading from the terminal; Ctrl-D on an empty line ends it\n")
     try:
         kept = unnamed(spool)
-        while block := sys.stdin.buffer.read(_BLOCK_BYTES):
+        ended = False
+        while not ended:
+            block = sys.stdin.buffer.read(_BLOCK_BYTES) or b""
             kept.write(block)
+            # Whoever types has ended it once: to read on would ask for a second Ctrl-D.
+            ended = len(block) < _BLOCK_BYTES
         kept.flush()
     except OSError as error:
         raise InputError(f"{spool}: what came by standard input cannot be kept here ({error.strerror}).") from error

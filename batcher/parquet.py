@@ -1,7 +1,7 @@
 """Parquet input as text, digit for digit, without pandas and its metadata.
 
-Any column that has a plain text form is carried along; a column of TNs must hold a ten-digit number exactly. Reads
-a handle that `table` has opened.
+A column of TNs must hold a ten-digit number exactly, one of values has a plain text form; any other is carried along. Reads
+a handle that `part` has opened.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from batcher.scan import Refuse
 
 _TEXT = {pa.string(), pa.large_string(), pa.string_view()}
+_BYTES = {pa.binary(), pa.large_binary(), pa.binary_view()}
 _EXACT = {*_TEXT, pa.int64(), pa.uint64(), pa.float64(), pa.null()}
 #: What a file may unpack to, as a multiple of its size; more is a forged count (arrow#49955).
 _MAX_UNPACKED = 1_000
@@ -37,12 +38,8 @@ def read_names(file: BinaryIO, size: int, refuse: Refuse) -> list[str]:
         raise refuse("BAD_CONTAINER", "it claims more than a file of its size can hold", "Export it anew")
     for column in parquet.schema_arrow:
         held = _held(column)
-        if (
-            pa.types.is_nested(held)
-            or pa.types.is_binary(held)
-            or pa.types.is_large_binary(held)
-            or pa.types.is_binary_view(held)
-        ):
+        if pa.types.is_nested(held):
+            # A few bytes may stand for a list of gigabytes: such columns are not even read.
             raise refuse("COLUMN_TYPE", f'column "{column.name}" holds {held}', "Store it as text, or leave it out")
     return list(parquet.schema_arrow.names)
 
@@ -51,6 +48,11 @@ def schema_of(file: BinaryIO) -> pa.Schema:
     """Its columns in their own types, without what others noted about them."""
     schema = _open(file).schema_arrow.remove_metadata()
     return pa.schema([item.with_type(pa.string()) if pa.types.is_string_view(item.type) else item for item in schema])
+
+
+def noted(file: BinaryIO) -> dict[bytes, bytes]:
+    """What others noted about the file (pandas: which columns are the index); never read here, only handed on."""
+    return _open(file).schema_arrow.metadata or {}
 
 
 def read_rows(file: BinaryIO, batch_rows: int) -> Iterator[pa.RecordBatch]:
@@ -63,7 +65,7 @@ def read_rows(file: BinaryIO, batch_rows: int) -> Iterator[pa.RecordBatch]:
 
 def _width(file: BinaryIO) -> int:
     """Bytes that a row may take; a text that stands once in the file may be that of every row."""
-    names = [item.name for item in _open(file).schema_arrow if _held(item) in _TEXT]
+    names = [item.name for item in _open(file).schema_arrow if _held(item) in _TEXT | _BYTES]
     parquet = pq.ParquetFile(file, read_dictionary=names, pre_buffer=False)
     width = 1
     for number in range(parquet.num_row_groups):
@@ -104,20 +106,39 @@ def check_numbers(file: BinaryIO, name: str, refuse: Refuse) -> None:
     raise refuse("COLUMN_TYPE", what, remedy)
 
 
+def check_text(file: BinaryIO, name: str, refuse: Refuse) -> None:
+    """Refuse a column whose values have no text form of their own: bytes."""
+    held = _held(_open(file).schema_arrow.field(name))
+    if _are_bytes(held):
+        raise refuse("COLUMN_TYPE", f'column "{name}" holds {held}', "Store it as text, or leave it out")
+
+
 def check_values(file: BinaryIO, name: str, refuse: Refuse) -> None:
-    """Refuse a column of values that rounds what it holds: a destination may be a TN."""
+    """Refuse a column of values that rounds what it holds (a destination may be a TN), or has no text form."""
+    check_text(file, name, refuse)
     held = _held(_open(file).schema_arrow.field(name))
     if pa.types.is_floating(held) and not pa.types.is_float64(held):
         raise refuse("LOSSY_TYPE", f'column "{name}" holds {held}, too small for ten digits', "Store it as text")
 
 
 def _held(column: pa.Field) -> pa.DataType:
-    return column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    """What the values are, without what they are called (an extension such as arrow.uuid) or how they are packed."""
+    held = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    return held.storage_type if isinstance(held, pa.BaseExtensionType) else held
+
+
+def _are_bytes(held: pa.DataType) -> bool:
+    return held in _BYTES or pa.types.is_fixed_size_binary(held)
 
 
 def _as_text(column: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = column.storage
+    if _are_bytes(column.type):
+        # Nobody uses such a column: reports show what is in it.
+        column = pa.array([value and value.hex() for value in column.to_pylist()], pa.string())
     if pa.types.is_float64(column.type):
         column = _float_text(column)
     return column.cast(pa.string()).fill_null("")

@@ -57,8 +57,8 @@ class Batch:
 
     #: every column text (`pa.string()`), no nulls
     frame: pa.RecordBatch
-    #: per row: it has more or fewer cells than the header. Its first cell then holds the line as it stood, up to
-    #: 1,000 characters, and its other cells are empty: nothing ever slips into another column.
+    #: per row: it has more or fewer cells than the header. Its first cell then holds the line as it stood, and its other
+    #: cells are empty: nothing ever slips into another column.
     malformed: NDArray[np.bool_]
     #: the same rows in the types of a Parquet file; of other files, `frame` itself
     typed: pa.RecordBatch
@@ -156,6 +156,14 @@ class Part:
                 parquet.check_numbers(self._origin.file, tn_column, self._refusal)
             for name in value_columns:
                 parquet.check_values(self._origin.file, name, self._refusal)
+
+    def check_texts(self, columns: Collection[str]) -> None:
+        if self.kind == "parquet":
+            for name in columns:
+                parquet.check_text(self._origin.file, name, self._refusal)
+
+    def noted(self) -> dict[bytes, bytes]:
+        return parquet.noted(self._origin.file) if self.kind == "parquet" else {}
 
     def digest(self) -> str:
         if not self._digest:

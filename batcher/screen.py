@@ -172,13 +172,13 @@ def check_text(summary: Mapping[str, Any]) -> str:
         lines.append(f"rejects, the first of each kind (all: {summary['folder']}):")
         for code, rows in summary["examples"].items():
             lines.append(f"  {code}: {rows[0][2]}")
-            lines += [f'    row {row}: "{cell[:60]}"' for row, cell, _ in rows]
+            lines += [f'    row {row}: "{visible(cell[:60])}"' for row, cell, _ in rows]
     lines.append(
         f"{' + '.join(summary['operations'])}: {summary['planned_orders']:,} {summary['planned_as']} in step 1, "
         f"{summary['planned_requests']:,} requests, about {summary['planned_seconds']:,.0f} s at the given rate"
     )
-    lines += [f"look at this: {oddity}" for oddity in summary["oddities"]]
-    lines += [f"a run would be refused: {why}" for why in summary["refused"] if why not in summary["oddities"]]
+    lines += [f"look at this: {oddity}" for oddity in summary["oddities"] if oddity not in summary["refused"]]
+    lines += [f"a run would be refused: {why}" for why in summary["refused"]]
     lines.append("nothing was sent")
     return "\n".join(lines) + "\n"
 

@@ -6,6 +6,7 @@ folder, read back in blocks by later passes, and the reports. Knows nothing of w
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import hashlib
 import os
@@ -267,6 +268,8 @@ class Table(_Writing):
         )
         self._writer: pacsv.CSVWriter | pq.ParquetWriter
         if form.kind == "csv":
+            if self._is_safe:
+                self._file.write(codecs.BOM_UTF8)  # by which spreadsheets know UTF-8
             is_plain = set('",;\t|\r\n').isdisjoint("".join(self._written.names))  # also for whoever sniffs the mark
             options = pacsv.WriteOptions(
                 include_header=form.has_header,

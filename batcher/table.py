@@ -17,7 +17,7 @@ from typing import Self
 import pyarrow as pa
 
 from batcher.cell import HEADINGS, plain_name
-from batcher.errors import InputError
+from batcher.errors import InputError, paths_refused
 from batcher.header import NOTHING
 from batcher.origin import STDIN, MissingInput
 from batcher.part import Batch, Part, listed, select
@@ -46,8 +46,9 @@ def open_source(path: Path, *, wanted: Collection[str] = (), spool: Path | None 
 
 
 def _files(path: Path) -> list[Path]:
-    if path == STDIN or not glob.has_magic(str(path)) or path.exists():
-        return [path]
+    with paths_refused():
+        if path == STDIN or not glob.has_magic(str(path)) or path.exists():
+            return [path]
     # Byte order, whatever the locale: the same files are the same input everywhere.
     found = sorted(glob.glob(str(path)), key=os.fsencode)  # ruff: ignore[glob] - a Path cannot say where a pattern begins
     if not found:
@@ -67,7 +68,8 @@ def find_tn_column(columns: Sequence[str], named: str | None, where: str = "") -
     """
     if named is not None and named in columns:
         return named
-    wanted = HEADINGS if named is None else {plain_name(named)}
+    # A name of signs alone is like any other such name: it has to be the same.
+    wanted = HEADINGS if named is None else {plain_name(named)} - {""}
     found = [name for name in columns if plain_name(name) in wanted]
     if len(found) == 1:
         return found[0]
@@ -150,6 +152,16 @@ class Source:
         """InputError when the TNs, or values to be set, lie in columns whose type has lost digits."""
         for part in self._parts:
             part.check_types(tn_column, value_columns)
+
+    def check_texts(self, columns: Collection[str]) -> None:
+        """InputError when a column has no text form of its own: bytes."""
+        for part in self._parts:
+            part.check_texts(columns)
+
+    @property
+    def noted(self) -> dict[bytes, bytes]:
+        """What others noted about a Parquet file; of several files, the first."""
+        return self._parts[0].noted()
 
     def digest(self) -> str:
         """SHA-256 of the unpacked bytes in hex, from one pass that checks every byte; made once.

@@ -154,14 +154,14 @@ def structure(tn: int, rules: Rules = _DEFAULT, numbering: Numbering | None = No
     return 0, warnings
 
 
-def split(cell: str) -> tuple[str, ...]:
-    """The parts of a MULTIPLE_TNS cell as they were typed, each of them one accepted +1 TN by itself; else ().
+def split(cell: str, international: International | None = None) -> tuple[str, ...]:
+    """The parts of a MULTIPLE_TNS cell as they were typed, each of them one accepted TN by itself; else ().
 
-    Digits that run together are never cut.
+    Digits that run together are never cut. Without `international`, only +1 TNs are accepted.
     """
     if parse(cell).reason == REASON["MULTIPLE_TNS"]:
         for parts in cells.apart(cells.without_guard(cells.visible(cell)[0])):
-            if len(parts) > 1 and all(parse(part).tn for part in parts):
+            if len(parts) > 1 and all(parse(part, international=international).tn for part in parts):
                 return tuple(parts)
     return ()
 

@@ -702,7 +702,7 @@ def test_a_signal_is_a_line_of_the_json_log(tmp_path):
     _, err = first.communicate(timeout=30)
     last = [json.loads(line) for line in err.splitlines()][-1]
     assert (first.returncode, last["level"], last["exit_code"]) == (3, "warning", 3)
-    assert last["event"].endswith("The same command goes on.")
+    assert last["event"] == "Stopped; nothing is lost. Give the same command again."
 
 
 SUMMARY = {
@@ -877,7 +877,7 @@ def test_a_signal_while_the_input_is_read(tmp_path):
     first.send_signal(signal.SIGTERM)
     out, err = first.communicate(timeout=30)
     assert (first.returncode, out) == (3, "")
-    assert "The same command goes on." in err
+    assert "Give the same command again." in err
     assert "Traceback" not in err
 
 
@@ -937,3 +937,33 @@ def test_a_secret_on_the_command_line_is_refused(tmp_path, capsys):
     told = capsys.readouterr().err
     assert "--set port_out_passcode: a secret does not belong on a command line" in told
     assert "Ab12cd" not in told
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status", "a" * 300],
+        ["normalize", "numbers.csv", "o" * 250 + ".csv", "--to", "e164"],
+        ["normalize", "*" + "a" * 300, "out.csv", "--to", "e164"],
+        ["run", "--operation", "tn-options", "--set", "sms=on", "numbers.csv", "--simulate", "--output", "a" * 300],
+    ],
+    ids=["status", "a target", "a pattern", "an output"],
+)
+def test_a_path_that_the_system_refuses_is_no_bug(tmp_path, words):
+    """Exit 2 and one sentence."""
+    write_numbers(tmp_path / "numbers.csv", 2)
+    ended = batcher(*words, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert re.search(r"(File name too long|no file has such a name)", ended.stderr)
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_names_of_files_that_are_no_utf8(tmp_path):
+    """A job that was saved by an old system runs like any other, and shows its name as far as it can be shown."""
+    write_numbers(tmp_path / "numbers.csv", 2)
+    job = tmp_path / os.fsdecode(b"j\xff.toml")
+    job.write_text(JOB)
+    ended = subprocess.run([*COMMAND, "run", job, "--simulate", "-q"], cwd=tmp_path, capture_output=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert b"j\\udcff" in ended.stdout
+    assert "j\\udcff" in (tmp_path / "out" / "latest" / "summary.txt").read_text()

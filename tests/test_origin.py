@@ -6,6 +6,8 @@ import codecs
 import gzip
 import hashlib
 import io
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -195,6 +197,18 @@ def test_standard_input(tmp_path, content, said):
     assert not ended.stderr
     assert said in ended.stdout.decode()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_typed_on_a_terminal(tmp_path):
+    """Ctrl-D on an empty line ends them, the first time."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", STDIN, str(tmp_path)]
+    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        os.close(theirs)
+        os.write(ours, b"TN\n2015550123\n\x04")
+        out, err = process.communicate(timeout=60)
+        os.close(ours)
+    assert (out, err) == (b"[['2015550123']]\n", b"reading from the terminal; Ctrl-D on an empty line ends it\n")
 
 
 def test_parquet_by_standard_input(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import os
@@ -324,8 +325,9 @@ def test_no_cell_is_a_formula_to_a_spreadsheet(tmp_path, cell, written):
     for form in (SAFE, Form("parquet", excel_safe=True)):
         with Table(tmp_path / f"out.{form.kind}", schema, form) as table:
             table.append(pa.RecordBatch.from_pydict({"x": [cell]}, schema=schema))
-    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
-        assert list(csv.reader(file)) == [["x"], [written]]
+    content = (tmp_path / "out.csv").read_bytes()
+    assert content.startswith(codecs.BOM_UTF8)  # without it, Excel takes é for two characters
+    assert list(csv.reader(content.decode("utf-8-sig").splitlines(keepends=True))) == [["x"], [written]]
     assert pq.read_table(tmp_path / "out.parquet")["x"].to_pylist() == [cell]
 
 
@@ -334,7 +336,7 @@ def test_the_name_of_a_column_is_no_formula_either(tmp_path):
     schema = pa.schema([("=HYPERLINK(1)", pa.string()), ("n", pa.int64())])
     with Table(tmp_path / "out.csv", schema, SAFE) as table:
         table.append(pa.RecordBatch.from_pydict({"=HYPERLINK(1)": ["x"], "n": [1]}, schema=schema))
-    assert (tmp_path / "out.csv").read_text() == '\'=HYPERLINK(1),n\n"x",1\n'
+    assert (tmp_path / "out.csv").read_text("utf-8-sig") == '\'=HYPERLINK(1),n\n"x",1\n'
 
 
 def test_a_table_is_written_as_its_form_says(tmp_path):

@@ -173,6 +173,8 @@ def test_the_tn_column_is_found(columns, named, found):
         pytest.param(["TN", "Phone"], None, "AMBIGUOUS_TN_COLUMN", id="two headers"),
         pytest.param(["tn", "TN "], "Tn", "AMBIGUOUS_TN_COLUMN", id="two of the name"),
         pytest.param(["TN"], "Phone", 'no column "Phone" (NO_TN_COLUMN). The columns are "TN"', id="name not there"),
+        pytest.param(["#", "TN"], "", 'no column "" (NO_TN_COLUMN)', id="no name"),
+        pytest.param(["#", "TN"], "☎", 'no column "☎" (NO_TN_COLUMN)', id="a name of signs"),
         pytest.param(
             ["Phone", "Fax"],
             "Phnoe",

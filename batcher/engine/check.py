@@ -7,7 +7,7 @@ import shutil
 from typing import Any
 
 from batcher.engine.folder import RunFolder, locked, prepare_output
-from batcher.engine.identity import Way, job_digest, opened
+from batcher.engine.identity import Way, job_digest, last_rows, opened
 from batcher.engine.job import Job, Step
 from batcher.engine.judge import columns_of, source_of
 from batcher.engine.report import write_reports
@@ -38,7 +38,9 @@ def _check(job: Job, way: Way) -> dict[str, Any]:
     folder.path.mkdir(parents=True, mode=0o700)
     try:
         with source_of(job) as source:
-            facts = begin(folder, job, way, source, job_digest(job, way), columns_of(job, source))
+            # What is foretold is a run at the carrier, whatever was tried before.
+            last = last_rows(job.output_path, base_url="")
+            facts = begin(folder, job, way, source, job_digest(job, way), columns_of(job, source), last)
         with opened(folder) as ledger:
             plan_step(restored(ledger)[0], folder, ledger, first=job.limits.canary_rows)
             tally = write_reports(ledger, folder, folder.path, job.steps, api=job.carrier.api, output=job.output)

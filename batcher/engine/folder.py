@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from batcher.errors import InputError, LockHeld, StorageFailed
+from batcher.errors import InputError, LockHeld, StorageFailed, paths_refused
 
 _STAMP = "%Y%m%dT%H%M%SZ"
 
@@ -55,9 +55,10 @@ class RunFolder:
 
 def run_folders(output: Path) -> list[RunFolder]:
     """Runs of an output folder, oldest first; names begin with the UTC start time. InputError when one lost its ledger."""
-    if not output.is_dir():
-        return []
-    found = [RunFolder(path) for path in sorted(output.iterdir()) if not path.is_symlink() and path.is_dir()]
+    with paths_refused():
+        if not output.is_dir():
+            return []
+        found = [RunFolder(path) for path in sorted(output.iterdir()) if not path.is_symlink() and path.is_dir()]
     for run in found:
         # The ledger is the first of its files.
         if run.input.exists() and not (run.ledger.is_file() and run.ledger.stat().st_size):
@@ -90,8 +91,9 @@ def new_run_id(output: Path, digest: str) -> str:
 def prepare_output(output: Path) -> None:
     """Make the output folder and prove that it can be written. InputError otherwise, before anything is sent."""
     probe, latest = output / f".probe.{os.getpid()}", output / "latest"
-    if latest.exists() and not latest.is_symlink():
-        raise InputError(f"{latest}: is there, and no link of ours to the newest run. Move it away.")
+    with paths_refused():
+        if latest.exists() and not latest.is_symlink():
+            raise InputError(f"{latest}: is there, and no link of ours to the newest run. Move it away.")
     try:
         output.mkdir(parents=True, exist_ok=True, mode=0o700)
         probe.unlink(missing_ok=True)  # what a killed process of the same number left

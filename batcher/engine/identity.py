@@ -53,7 +53,7 @@ def newest(output: Path, way: Way) -> tuple[list[RunFolder], RunFolder | None]:
     """
     unfinished: list[RunFolder] = []
     finished = None
-    for folder in folders_of(output, way):
+    for folder in folders_of(output, way.base_url):
         with opened(folder) as ledger:
             row, attempts = ledger.run(), ledger.attempts()
         if not row["judged"]:
@@ -69,18 +69,18 @@ def newest(output: Path, way: Way) -> tuple[list[RunFolder], RunFolder | None]:
     return unfinished, finished
 
 
-def last_rows(output: Path, way: Way) -> int | None:
+def last_rows(output: Path, base_url: str) -> int | None:
     """How many rows the newest finished run had; None without one. Looks only, whoever runs there meanwhile."""
-    rows = [run_row(folder) for folder in folders_of(output, way)]
+    rows = [run_row(folder) for folder in folders_of(output, base_url)]
     return next((row["facts"]["rows"] for row in reversed(rows) if row["finished"] is not None), None)
 
 
-def folders_of(output: Path, way: Way) -> list[RunFolder]:
+def folders_of(output: Path, base_url: str) -> list[RunFolder]:
     """The runs of an output folder that went the same way, to a carrier or to the built-in simulator; oldest first."""
     return [
         folder
         for folder in run_folders(output)
-        if (run_row(folder)["facts"].get("base_url", way.base_url) == SIMULATOR) == (way.base_url == SIMULATOR)
+        if (run_row(folder)["facts"].get("base_url", base_url) == SIMULATOR) == (base_url == SIMULATOR)
     ]
 
 

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from batcher.delimited import MAX_MALFORMED_TEXT
 from batcher.part import Batch
 from batcher.tn import REASON, Rules, is_not_data, parse
 
@@ -29,8 +28,6 @@ def whole(batch: Batch, delimiter: str) -> Batch:
         line = batch.frame.column(0)[row].as_py()
         with suppress(csv.Error):
             cells = next(csv.reader([line], delimiter=delimiter), [])
-            if len(line) == MAX_MALFORMED_TEXT:
-                continue
             if 1 < len(cells) < len(names):
                 found[row] = cells + [""] * (len(names) - len(cells))
             elif len(cells) > len(names) > 1 and not any(map(_is_number, (cells[1], *cells[len(names) :]))):

@@ -12,12 +12,15 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from batcher import tn
+from batcher.cell import visible
 from batcher.engine.ragged import why_ragged
+from batcher.engine.words import REASON_COLUMNS
 from batcher.normalize import normalize
-from batcher.numbering import of_npa
+from batcher.numbering import abroad, of_npa
 from batcher.part import Batch
 from batcher.spool import BATCH_ROWS
 
@@ -56,8 +59,8 @@ class Judged:
     """What becomes of a batch; arrays have one entry per row."""
 
     #: index into tn.REASONS, 0 when it is written; and the column that it is about
-    reason: NDArray[np.uint8]
-    column: NDArray[np.uint8]
+    reason: NDArray[np.uint16]
+    column: NDArray[np.uint16]
     #: per column: TN, 0 where the cell is empty; and mask of warnings
     tns: list[NDArray[np.int64]]
     warnings: list[NDArray[np.uint16]]
@@ -92,7 +95,7 @@ class Piece:
 
 def judge(batch: Batch, columns: Sequence[str], wish: Wish) -> Judged:
     frames = [_normalized(batch.typed, name, wish.rules) for name in columns]
-    reason, column = further = np.zeros((2, len(batch.malformed)), np.uint8)
+    reason, column = further = np.zeros((2, len(batch.malformed)), np.uint16)
     for place, frame in reversed(list(enumerate(frames))):
         further = np.array([reason, column])
         refused = frame["reason"].to_numpy()
@@ -101,7 +104,7 @@ def judge(batch: Batch, columns: Sequence[str], wish: Wish) -> Judged:
     if batch.malformed.any():
         reason[batch.malformed] = why_ragged(batch.frame.column(0).filter(pa.array(batch.malformed)))
         column[batch.malformed] = 0
-    several = dict(_several(batch.frame.column(columns[0]), reason, column, wish))
+    several = dict(_several(batch.frame.column(columns[0]), (column == 0) & ~_was_malformed(batch), reason, wish))
     for row, found in several.items():
         # What was said of the TN no longer counts; what is wrong with the further columns does.
         reason[row], column[row] = (found.reason, 0) if found.reason else further[:, row]
@@ -115,26 +118,34 @@ def _normalized(frame: pa.RecordBatch, name: str, rules: tn.Rules) -> pd.DataFra
     return normalize(cells.to_pandas(types_mapper=pd.ArrowDtype)["tn"], rules)
 
 
+def _was_malformed(batch: Batch) -> NDArray[np.bool_]:
+    """Rejects fed again whose first cell may still be a whole ragged line: that is no list of TNs."""
+    if REASON_COLUMNS.names[0] not in batch.frame.schema.names:
+        return np.zeros(len(batch.malformed), bool)
+    said = pc.equal(batch.frame.column(REASON_COLUMNS.names[0]), "ROW_MALFORMED")
+    return said.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
 def _several(
-    cells: pa.Array, reason: NDArray[np.uint8], column: NDArray[np.uint8], wish: Wish
+    cells: pa.Array, may_be: NDArray[np.bool_], reason: NDArray[np.uint16], wish: Wish
 ) -> Iterator[tuple[int, _Several]]:
     """(position, TNs) of rows that become several; none of them needs to be guessed."""
     for name in wish.relax & EXPANDING.keys():
         code = EXPANDING[name]
-        for row in np.flatnonzero((reason == tn.REASON[code]) & (column == 0)).tolist():
+        for row in np.flatnonzero((reason == tn.REASON[code]) & may_be).tolist():
             cell = cells[row].as_py()
+            _, cleaned = visible(cell)
             if name == "ranges" and (found := tn.span(cell)):
                 # One area code, one exchange: one judgement.
-                yield row, _Several(code, found, *_by_structure(found[:1], wish.rules))
-            elif name == "lists" and (parts := tn.split(cell)):
-                listed = [tn.parse(part).tn for part in parts]
-                yield row, _Several(code, listed, *_by_structure(listed, wish.rules))
-
-
-def _by_structure(tns: Sequence[int], rules: tn.Rules) -> tuple[int, list[int]]:
-    """(First reason against one of them, mask of warnings of each)."""
-    reasons, warnings = zip(*(tn.structure(each, rules, of_npa) for each in tns), strict=True)
-    return next(filter(None, reasons), 0), list(warnings)
+                refused, warnings = tn.structure(found[0], wish.rules, of_npa)
+                yield row, _Several(code, found, refused, [warnings | cleaned])
+            elif name == "lists" and (parts := tn.split(cell, abroad)):
+                listed = [tn.parse(part, wish.rules, international=abroad, numbering=of_npa) for part in parts]
+                refused = next((each.reason for each in listed if each.reason), 0)
+                yield (
+                    row,
+                    _Several(code, [each.tn for each in listed], refused, [each.warnings | cleaned for each in listed]),
+                )
 
 
 def pieces(judged: Judged) -> Iterator[Piece]:

@@ -81,7 +81,9 @@ def write_reports(
                 frame, frame.column(MALFORMED).to_numpy(zero_copy_only=False), [*reporter.columns, MALFORMED]
             )
             codes, texts = reporter.explain(window, frame)
-            own = rows.read(number, output.carry).columns if output.carry else []
+            # Which cell of a malformed line is which nobody knows: none is carried.
+            carry = rows.read(number, output.carry).columns if output.carry else []
+            own = [pc.if_else(frame.column(MALFORMED), "", column) for column in carry]
             _append_results(results, reporter, window, frame, codes, texts, own)
             _append_warnings(warnings, reporter, window, frame, tally)
             for target, status in ((rejects, REJECTED), (failed, FAILED)):
@@ -204,7 +206,8 @@ def _count(
                 tally.codes[STATUSES[status], entry["values"]] += entry["counts"]
     rejected = np.flatnonzero(window.status == REJECTED)
     if rejected.size:
-        _add_examples(tally, window, rejected, reporter.input_of(frame), codes, texts)
+        cells = pc.if_else(frame.column(MALFORMED), frame.column(0), reporter.input_of(frame))
+        _add_examples(tally, window, rejected, cells, codes, texts)
 
 
 def _add_examples(

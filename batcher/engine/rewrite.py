@@ -22,15 +22,17 @@ from batcher import tn
 from batcher.engine.renumber import EXPANDED, Judged, Piece, Wish, judge, pieces
 from batcher.engine.summary import counted
 from batcher.engine.words import REASON_COLUMNS, with_unseen
-from batcher.errors import InputError
+from batcher.errors import InputError, paths_refused
 from batcher.normalize import e164
-from batcher.origin import STDIN
+from batcher.origin import STDIN, is_kernels
 from batcher.part import Batch, select
 from batcher.spool import Form, Table
 from batcher.table import Source, find_tn_column, open_source
 
 #: Names of files that would promise something else than what is written.
-_UNWRITTEN = {".gz", ".zst", ".zip", ".bz2", ".xz", ".xls", ".xlsx"}
+_UNWRITTEN = {".gz", ".zst", ".zip", ".bz2", ".xz", ".xls", ".xlsx", ".ods", ".json"}
+#: A link may lead to another, so often.
+_MOST_LINKS = 40
 #: So much text of rows that are written is in memory at once.
 _PORTION_BYTES = 32 * 1024 * 1024
 _WARNINGS = pa.schema([("row", pa.int64()), *((name, pa.string()) for name in ("tn", "code", "description"))])
@@ -44,29 +46,34 @@ class _Count:
     warnings: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
-def rewrite(path: Path, target: Path, wish: Wish) -> dict[str, Any]:
+def rewrite(path: Path, target: Path, wish: Wish, *, kept: Sequence[Path] = ()) -> dict[str, Any]:
     """Write `target`, `target`.rejects.csv and `target`.warnings.csv, each whole or not at all; the summary.
 
     A row whose TN, or whose cell in one of the further columns, is refused stands in the rejects alone. InputError: the
-    input is refused, has no such column, or would be written over.
+    input is refused, has no such column, or it, or a file that is to be `kept`, would be written over.
     """
     named = {name for name in (wish.column, *wish.also) if name}
     with open_source(path, wanted=named, spool=target.parent if target.parent.is_dir() else Path()) as source:
-        _check_target(source, target)
+        with paths_refused():
+            place = _followed(target)
+            _check_target(target, place, [*source.files, *kept])
         columns = _columns(source, wish)
         count = _Count()
         # What an earlier run said of its rejects says nothing about them now.
         own = [name for name in source.columns if name in columns or name not in REASON_COLUMNS.names]
         form = _form(source, target)
         is_typed = form.kind == source.kind == "parquet"
+        if not is_typed:
+            source.check_texts(own)
         with ExitStack() as stack:
 
             def table(name: Path, schema: pa.Schema, form: Form) -> Table:
                 return stack.enter_context(Table(name, schema, form))
 
-            written = table(target, _schema(source, own, columns, is_typed=is_typed), form)
             rejects = table(_beside(target, "rejects"), pa.schema([*map(_text, own), *REASON_COLUMNS]), Form())
             warnings = table(_beside(target, "warnings"), _WARNINGS, Form())
+            # Closed first: where it cannot be, nothing new stands beside the old one.
+            written = table(place, _schema(source, own, columns, is_typed=is_typed), form)
             source.digest()
             for code, text in source.warnings:
                 count.warnings["batcher", code] += 1
@@ -82,22 +89,36 @@ def rewrite(path: Path, target: Path, wish: Wish) -> dict[str, Any]:
         return _summary(source, target, wish, count)
 
 
-def _check_target(source: Source, target: Path) -> None:
+def _followed(target: Path) -> Path:
+    """Where a link leads: what it points at is written, and it stays. InputError for what is the kernel's (/dev/stdout)."""
+    place = target
+    for _ in range(_MOST_LINKS):
+        if is_kernels(place.absolute()):
+            break
+        if not place.is_symlink():
+            return place
+        place = place.parent / place.readlink()
+    raise InputError(f"{target}: is no file to write to, but a link in a circle or a device. Name a file.")
+
+
+def _check_target(target: Path, place: Path, kept: Sequence[Path]) -> None:
     if target.name in {"", "-", ".", ".."}:
         raise InputError(f"{target}: is no file to write to. Name one, ending in .csv, .tsv or .parquet.")
-    outputs = (target, _beside(target, "rejects"), _beside(target, "warnings"))
+    outputs = (target, place, _beside(target, "rejects"), _beside(target, "warnings"))
     for written in outputs:
-        if not written.parent.is_dir() or (written.exists() and not written.is_file()):
-            raise InputError(f"{written}: cannot be written: its folder does not exist, or it is no regular file.")
+        if not written.parent.is_dir():
+            raise InputError(f"{written}: cannot be written: its folder does not exist. Make the folder first.")
+        if written.exists() and not written.is_file():
+            raise InputError(f"{written}: cannot be written: it is there, and no regular file. Name another output.")
     if target.suffix.lower() in _UNWRITTEN:
         raise InputError(f"{target}: only CSV and Parquet are written, uncompressed. Name it .csv or .parquet.")
     # What is being written is called .tmp until it is whole.
     places = [place for written in outputs for place in (written, written.with_name(f"{written.name}.tmp"))]
-    for file in source.files:
+    for file in kept:
         read = Path("/dev/stdin") if file == STDIN else file
-        for place in places:
-            if place.exists() and read.exists() and place.samefile(read):
-                raise InputError(f"{place}: is the input, which is not written over. Name another output.")
+        for written in places:
+            if written.exists() and read.exists() and written.samefile(read):
+                raise InputError(f"{written}: is the input, which is not written over. Name another output.")
 
 
 def _beside(target: Path, name: str) -> Path:
@@ -134,7 +155,8 @@ def _text(name: str) -> pa.Field:
 def _schema(source: Source, own: Sequence[str], columns: Sequence[str], *, is_typed: bool) -> pa.Schema:
     """Parquet made from Parquet keeps its types; everything else holds text."""
     types = source.schema
-    return pa.schema([types.field(name) if is_typed and name not in columns else _text(name) for name in own])
+    fields = [types.field(name) if is_typed and name not in columns else _text(name) for name in own]
+    return pa.schema(fields, source.noted if is_typed else None)
 
 
 def _written_form(tns: NDArray[np.int64], wish: Wish) -> pa.Array:

@@ -137,7 +137,8 @@ def _create(job: Job, way: Way, source: Source, of_job: str, options: Options) -
     # One that is there without a ledger was left by a process that was killed right here.
     folder.path.mkdir(mode=0o700, exist_ok=True)
     try:
-        facts = begin(folder, job, way, source, of_job, tn_column)
+        last = last_rows(job.output_path, way.base_url)
+        facts = begin(folder, job, way, source, of_job, tn_column, last)
         _refuse_oddities(facts, job, is_limited=not options.no_budget)
     except BatcherError:
         shutil.rmtree(folder.path, ignore_errors=True)
@@ -157,8 +158,13 @@ def _refuse_oddities(facts: Mapping[str, Any], job: Job, *, is_limited: bool) ->
         )
 
 
-def begin(folder: RunFolder, job: Job, way: Way, source: Source, of_job: str, tn_column: str | None) -> dict[str, Any]:
-    """Write the ledger's first page and take the input in; a folder that is not judged counts for nothing."""
+def begin(
+    folder: RunFolder, job: Job, way: Way, source: Source, of_job: str, tn_column: str | None, last: int | None = None
+) -> dict[str, Any]:
+    """Write the ledger's first page and take the input in; a folder that is not judged counts for nothing.
+
+    `last` is how many rows the run before had, if there was one.
+    """
     facts: dict[str, Any] = {
         "job": job.name,
         "input": str(source.path),
@@ -167,7 +173,7 @@ def begin(folder: RunFolder, job: Job, way: Way, source: Source, of_job: str, tn
         "account_id": way.account_id,
         "base_url": way.base_url,
         "api": job.carrier.api,
-        "last_rows": last_rows(job.output_path, way),
+        "last_rows": last,
     }
     with opened(folder) as ledger:
         prefix = "".join(entropy.choice("abcdefghijklmnopqrstuvwxyz234567") for _ in range(10))
@@ -199,7 +205,7 @@ def _work(folder: RunFolder, job: Job, way: Way, options: Options, progress: Pro
         plan_step(steps[0], folder, ledger, first=options.first or job.limits.canary_rows)
         if options.confirm is not None and not options.confirm(_waiting(ledger, way, job)):
             raise Interrupted("Nothing was sent. The same command asks again.")
-        for older in folders_of(job.output_path, way):
+        for older in folders_of(job.output_path, way.base_url):
             # Each is finished or retired, and from here on not the newest: none of it is sent any more.
             if older.run_id < folder.run_id:
                 older.secret.unlink(missing_ok=True)

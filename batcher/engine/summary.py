@@ -17,6 +17,8 @@ from batcher.spool import private_file
 
 #: Counts by code that the summary tells, most frequent first.
 _MOST_CODES = 50
+#: Of these, so many in its text.
+_SHOWN_CODES = 12
 _ORDER_OF_STATUSES = ("succeeded", "failed", "rejected", "duplicate", "skipped", "unknown", "pending")
 
 
@@ -97,7 +99,7 @@ def as_if_sent(tally: Tally) -> Tally:
 def write_summary(into: Path, summary: Mapping[str, Any], text: str) -> None:
     for name, content in (("summary.json", json.dumps(summary, indent=2) + "\n"), ("summary.txt", text)):
         with private_file(into / name) as file:
-            file.write(content.encode())
+            file.write(content.encode(errors="backslashreplace"))  # names of files may be no UTF-8
 
 
 def summary_text(summary: Mapping[str, Any]) -> str:
@@ -112,7 +114,11 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     lines += [f"  {'rows':<10} {summary['rows']:>12,}", ""]
     for title, counts in (("why", summary["codes"]), ("warnings", summary["warnings"])):
         if counts:
-            lines += [f"{title}:", *(f"  {count:>12,}  {name}" for name, count in list(counts.items())[:12]), ""]
+            lines += [f"{title}:", *(f"  {count:>12,}  {name}" for name, count in list(counts.items())[:_SHOWN_CODES])]
+            lines += [f"{'':>14}  and {len(counts) - _SHOWN_CODES} more: see summary.json"] * (
+                len(counts) > _SHOWN_CODES
+            )
+            lines.append("")
     if summary["orders"]:
         lines.append(
             "orders: " + ", ".join(f"{count:,} {status or 'open'}" for status, count in summary["orders"].items())

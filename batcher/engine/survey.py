@@ -89,7 +89,7 @@ def refusals(facts: Mapping[str, Any], limits: Limits) -> list[str]:
     allowed = limit if limit >= 1 or limit == 0 else max(limit * rows, _FEW_REJECTED)
     if facts["rejected"] > allowed:
         found.append(
-            f"{facts['rejected']:,} of {rows:,} rows are rejected, and limits.max_rejected allows {allowed:,.0f}. batcher "
+            f"{facts['rejected']:,} of {rows:,} rows are rejected, and limits.max_rejected allows {int(allowed):,}. batcher "
             "check shows them: mend the file, raise the limit, or give --no-budget."
         )
     if limits.max_rows is not None and rows > limits.max_rows:

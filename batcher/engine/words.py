@@ -27,6 +27,8 @@ _CONFLICT = (
     "another row has the same TN with other settings, and none of them is sent: keep one",
 )
 _NOTHING = ("NOTHING_SET", "the row sets nothing")
+#: Warnings of rules that were relaxed.
+_RELAXED = np.uint16(rules.MASK["EXTENSION"] | rules.MASK["LETTERS"])
 _SELF_FORWARD = ("SELF_FORWARD", "the destination is the number itself: calls would loop")
 
 
@@ -148,13 +150,16 @@ class Reporter:
         """(positions, code, text) of what we want somebody to know about rows that were not stopped here."""
         if self._tn_column is None:
             return []
-        goes = (window.status != REJECTED) & (window.status != DUPLICATE)
+        # Of a row that repeats another, only what was dropped from its cell is its own.
+        goes = window.status != REJECTED
+        repeats = window.status == DUPLICATE
         cells = pa.Table.from_arrays([frame.column(self._tn_column)], ["tn"]).to_pandas()["tn"]
-        masks = normalize(cells, self._rules)["warnings"].to_numpy()
+        masks = normalize(cells, self._rules)["warnings"].to_numpy().copy()
+        masks[repeats] &= _RELAXED
         found = [
             (np.flatnonzero(goes & (masks >> bit & 1 == 1)), *rules.WARNINGS[bit]) for bit in range(len(rules.WARNINGS))
         ]
-        found += [(np.flatnonzero(goes & loops), *_SELF_FORWARD) for loops in self._loops(window, frame)]
+        found += [(np.flatnonzero(goes & ~repeats & loops), *_SELF_FORWARD) for loops in self._loops(window, frame)]
         return [entry for entry in found if len(entry[0])]
 
     def _loops(self, window: Window, frame: pa.RecordBatch) -> list[NDArray[np.bool_]]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from batcher.engine.check import check
-from batcher.engine.identity import job_digest
+from batcher.engine.identity import SIMULATOR, job_digest
 from batcher.engine.job import Job, read_job
 from batcher.errors import InputError
 from tests.engine.runs import CHECKER, FAILOVER, SMS, account, fates, read, runs, start, way_to, write_job
@@ -258,6 +258,33 @@ def test_a_relaxed_rule_accepts_with_a_warning_per_row(tmp_path, name):
     assert summary["warnings"] == {f"batcher {code}": 1}
 
 
+def test_a_relaxed_rule_warns_of_duplicates_as_well(tmp_path):
+    """Of each row an extension was dropped; the first one's warnings are no repetition's."""
+    rows = "TN\n919-555-0123\n919-555-0123 x41\n919-555-0123 x42\n"
+    summary = start(job_with(tmp_path, CHECKER, rows, words='relax = ["extensions"]\n'), way_to(account()))
+    warnings = read(Path(summary["folder"]) / "warnings.csv")
+    assert [row[:4] for row in warnings] == [
+        ["1", "+19195550123", "batcher", "FICTIONAL_555"],
+        ["2", "+19195550123", "batcher", "EXTENSION"],
+        ["3", "+19195550123", "batcher", "EXTENSION"],
+    ]
+
+
+def test_check_compares_with_the_last_run_at_the_carrier(tmp_path):
+    """What it foretells is such a run; a trial counts for nothing."""
+    limits = '[limits]\nmax_row_count_change = "20%"\n'
+    trial = replace(way_to(account()), base_url=SIMULATOR)
+    start(job_with(tmp_path, CHECKER, f"TN\n{numbered(100)}", limits=limits), trial)
+    fewer = job_with(tmp_path, CHECKER, f"TN\n{numbered(30)}", limits=limits)
+    looked = check(fewer, trial)
+    assert (looked["refused"], looked["oddities"]) == ([], [])
+    real = replace(way_to(account()), base_url="https://api.bandwidth.com/api/v2")
+    start(job_with(tmp_path, CHECKER, f"TN\n{numbered(100)}", limits=limits), real)
+    looked = check(job_with(tmp_path, CHECKER, f"TN\n{numbered(30)}", limits=limits), trial)
+    assert [why.partition(",")[0] for why in looked["refused"]] == ["It has 30 rows"]
+    assert looked["oddities"] == ["It has 30 rows, and the last finished run had 100: is the file whole?"]
+
+
 def test_strict_refuses_scientific_notation_with_all_digits(tmp_path):
     """Which is taken with a warning otherwise."""
     rows = "TN\n2.012000001E+09\n2012000002\n"
@@ -349,7 +376,7 @@ def test_strict_and_no_budget_as_words_of_the_command(tmp_path):
     assert len(json.loads(ended.stdout)["refused"]) == 1
     ended = batcher(tmp_path, "check", "job.toml", "--strict", "-q")
     assert ended.returncode == 2
-    assert "look at this: 1 cells are in scientific notation" in ended.stdout
+    assert "a run would be refused: 1 cells are in scientific notation" in ended.stdout
     assert "a run would be refused: 1 of 2 rows are rejected, and limits.max_rejected allows 0." in ended.stdout
     ended = batcher(tmp_path, "run", "job.toml", "--simulate")
     assert (ended.returncode, ended.stdout) == (2, "")

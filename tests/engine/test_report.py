@@ -185,6 +185,10 @@ def test_columns_are_carried_behind_the_results(tmp_path):
         header = (folder.path / "results.csv").read_text().splitlines()[0]
     assert header == "row,input,tn,status,code,description,order_id,step,Note,TicketId"
     assert [cells[8:] for cells in results] == [["a", "T-1"], ["b", "T-2"]]
+    with begun(tmp_path / "ragged", SMS, "TicketId,TN\nT-1,2012000001\nT-2,2012000002,x\n") as (folder, ledger):
+        reports(folder, ledger, carry=["TicketId"])
+        results = read(folder.path / "results.csv")
+    assert [cells[8:] for cells in results] == [["T-1"], [""]], "which cell of a malformed line is which nobody knows"
     job = write_job(tmp_path / "job", SMS, rows, before='carry = ["Ticket"]\n')
     with pytest.raises(InputError, match=r'output\.carry: .* no column "Ticket" - did you mean "TicketId"'):
         start(job, way_to(account()))

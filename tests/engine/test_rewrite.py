@@ -10,13 +10,16 @@ import hashlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -200,6 +203,23 @@ def test_parquet_becomes_text_digit_for_digit(tmp_path):
             ["tn", "id", "share", "none"],
             ["2012000001", "2012000000", "0.1", ""],
         ]
+
+
+def test_bytes_pass_from_parquet_to_parquet_and_make_no_text(tmp_path):
+    """With what pandas noted: the index of a frame stays one."""
+    ids = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([bytes(range(16))], pa.binary(16)))
+    table = pa.table({"tn": [2012000001], "id": ids, "raw": [b"\x00\xff"]})
+    source = write(tmp_path, table.replace_schema_metadata({"owner": "crm"}), "in.parquet")
+    rewrite(source, tmp_path / "out.parquet", E164)
+    found = pq.read_table(tmp_path / "out.parquet")
+    assert found.select(["id", "raw"]).equals(table.select(["id", "raw"]))
+    assert found.schema.metadata == {b"owner": b"crm"}
+    with pytest.raises(InputError, match=r'column "id" holds fixed_size_binary\[16\] \(COLUMN_TYPE\)'):
+        rewrite(source, tmp_path / "out.csv", E164)
+    frame = pd.DataFrame({"tn": [2012000001]}, index=pd.Index(["x"], name="Customer"))
+    frame.to_parquet(source)
+    rewrite(source, tmp_path / "out.parquet", E164)
+    assert pd.read_parquet(tmp_path / "out.parquet").to_dict("index") == {"x": {"tn": "+12012000001"}}
 
 
 def test_files_of_other_types_are_not_bent(tmp_path):
@@ -445,6 +465,42 @@ def test_lists_become_rows(tmp_path):
     assert beside(tmp_path / "out.csv", "warnings")[0] == ["1", "+12012000001", "MULTIPLE_TNS", LIST_TEXT]
 
 
+def test_each_number_of_a_list_is_judged_as_it_is_alone(tmp_path):
+    """With the warnings of its own spelling; strictly, with its refusal; and numbers of other countries are numbers."""
+    text = 'TN\n"9.192340218E+09; 919-234-0219"\n"9192340221.0, 919234\u200b0222"\n"+441224003018; 9192340223"\n'
+    assert rewritten(tmp_path, text, relaxed("lists")) == [
+        ["+19192340218"],
+        ["+19192340219"],
+        ["+19192340221"],
+        ["+19192340222"],
+        ["+441224003018"],
+        ["+19192340223"],
+    ]
+    told = [(row[1], row[2]) for row in beside(tmp_path / "out.csv", "warnings")]
+    assert ("+19192340218", "SCI_EXACT") in told
+    assert {("+19192340221", "FLOAT_TEXT"), ("+19192340221", "CLEANED"), ("+19192340222", "CLEANED")} <= set(told)
+    assert rejects(tmp_path, text, relaxed("lists", strict=True)) == ["SCI_NOTATION"]
+    assert rejects(tmp_path, text, replace(relaxed("lists"), to="ten-digit")) == ["NOT_IN_V1"]
+
+
+def test_a_ragged_line_that_is_fed_again_is_no_list(tmp_path):
+    """It stands whole in the first cell of the rejects: its second number is a destination."""
+    text = "TN,To,Note\n9192340001,9192340002\n9192340003,9192340004,ok\n"
+    assert rejects(tmp_path, text, relaxed("lists")) == ["ROW_MALFORMED"]
+    again = (tmp_path / "out.csv.rejects.csv").read_bytes()
+    assert rejects(tmp_path, again, relaxed("lists")) == ["MULTIPLE_TNS"]
+    assert cells(tmp_path / "out.csv")[1:] == []
+    mended = again.replace(b'"9192340001,9192340002","",""', b'"9192340001","9192340002",""')
+    assert rewritten(tmp_path, mended, relaxed("lists")) == [["+19192340001", "9192340002", ""]]
+
+
+def test_a_long_ragged_line_is_rejected_whole(tmp_path):
+    """Its TN may stand at its end."""
+    line = "x" * 60_000 + ",9192340001,9192340009,oops"
+    rewritten(tmp_path, f"Note,TN,Dest\n{line}\n")
+    assert beside(tmp_path / "out.csv", "rejects")[0][0] == line
+
+
 def test_a_list_may_be_longer_than_a_batch(tmp_path):
     """Its rows are written at once."""
     text = 'TN\n"' + "\n".join(str(2_012_000_000 + number) for number in range(70_000)) + '"\n2013000000\n'
@@ -668,6 +724,84 @@ def test_damage_in_the_middle_of_parquet_leaves_what_was_there(tmp_path):
         rewrite(path, tmp_path / "out.csv", E164)
     assert names(tmp_path) == ["in.parquet", "out.csv"]
     assert (tmp_path / "out.csv").read_text() == "older"
+
+
+def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path):
+    """`current.csv` may point at the file of the day."""
+    source = write(tmp_path, HEADER + "2012000001,a\n")
+    (tmp_path / "day.csv").write_text("older")
+    (tmp_path / "current.csv").symlink_to("day.csv")
+    (tmp_path / "latest.csv").symlink_to(tmp_path / "current.csv")
+    rewrite(source, tmp_path / "latest.csv", E164)
+    assert cells(tmp_path / "day.csv")[1:] == [["+12012000001", "a"]]
+    assert (tmp_path / "current.csv").is_symlink()
+    assert "latest.csv.rejects.csv" in names(tmp_path)
+
+
+@pytest.mark.parametrize("leads_to", ["/proc/self/fd/1", "/dev/null", "round.csv"])
+def test_a_link_to_a_device_is_no_file(tmp_path, leads_to):
+    """Not even where it leads to a regular file just now, as /dev/stdout does."""
+    source = write(tmp_path, HEADER + "2012000001,a\n")
+    (tmp_path / "round.csv").symlink_to("out.csv")
+    (tmp_path / "out.csv").symlink_to(leads_to)
+    with pytest.raises(InputError, match=r"out\.csv: is no file to write to"):
+        rewrite(source, tmp_path / "out.csv", E164)
+    assert names(tmp_path) == ["in.csv", "out.csv", "round.csv"]
+    assert (tmp_path / "out.csv").is_symlink()
+
+
+def test_another_file_that_is_read_is_not_written_over(tmp_path):
+    """The list of area codes."""
+    source, kept = write(tmp_path, HEADER + "2012000001,a\n"), write(tmp_path, "851\n", "npas.txt")
+    with pytest.raises(InputError, match=r"npas\.txt: is the input"):
+        rewrite(source, kept, E164, kept=[kept])
+    assert kept.read_text() == "851\n"
+
+
+def test_a_full_disk_leaves_nothing_new_beside_the_old(tmp_path):
+    """Rejects of rows that are in no output would be taken for those of the output that is there."""
+    source = write(tmp_path, HEADER + "".join(f"{2_012_000_000 + n},{n}\nx,{n}\n" for n in range(2_000)))
+    for name in ("out.csv", "out.csv.rejects.csv"):
+        (tmp_path / name).write_text("older")
+    ended = subprocess.run(
+        [
+            "sh",
+            "-c",
+            'ulimit -f 40; exec "$@"',
+            "sh",
+            sys.executable,
+            "-m",
+            "batcher",
+            "normalize",
+            source,
+            "out.csv",
+            "--to",
+            "e164",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
+    )
+    assert ended.returncode == 6
+    assert {(tmp_path / name).read_text() for name in ("out.csv", "out.csv.rejects.csv")} == {"older"}
+    assert names(tmp_path) == ["in.csv", "out.csv", "out.csv.rejects.csv"]
+
+
+def test_two_at_once_write_one_output(tmp_path):
+    """Cron starts overlap: the second is told, and takes nothing from the first."""
+    source = write(tmp_path, HEADER + "".join(f"{2_012_000_000 + n % 9_999},{n}\n" for n in range(500_000)))
+    command = [sys.executable, "-m", "batcher", "normalize", str(source), "out.csv", "--to", "e164", "-q"]
+    first = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    until = time.monotonic() + 30
+    while not (tmp_path / "out.csv.tmp").exists() and time.monotonic() < until:
+        time.sleep(0.001)
+    first.send_signal(signal.SIGSTOP)
+    second = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60)
+    first.send_signal(signal.SIGCONT)
+    assert first.communicate(timeout=60)[0].startswith(b"500,000 rows read, 500,000 written")
+    assert (first.returncode, second.returncode) == (0, 7)
+    assert b"another process is writing this file" in second.stderr
+    assert len((tmp_path / "out.csv").read_bytes().splitlines()) == 500_001
 
 
 def test_outputs_are_private(tmp_path):
