@@ -9,90 +9,180 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from batcher import tn
 from batcher.cell import HEADINGS, plain_name
 from batcher.header import NOTHING
 
-#: What no name of a column has: a number.
-_NUMBER = "[0-9](?:[^0-9]*[0-9]){3}"
-#: For a word that may be a value too, so many rows below it are looked at for a number.
-_ROWS_BELOW = 20
+#: A telephone number by its looks, which is no name of a column: nine digits, as no date has, without a letter.
+_NUMBER = r"[0-9](?:[\W_]*[0-9]){8}"
+_NUMBER_ALONE = rf"^[\W_]*{_NUMBER}[\W_0-9]*$"
+#: A word that may be a value too is a name when a number stands below it, so many rows below at most.
+_ROWS_BELOW = 1_000
 #: Cells that say nothing.
-_NOTHING_SAID = {"", "na", "nan", "none", "null", "unknown", "tbd"}
+_NOTHING_SAID = {
+    *("", "na", "nan", "none", "null", "unknown", "tbd", "tba", "blank", "empty", "pending"),
+    *("unassigned", "notassigned", "notavailable", "nonumber", "nophone", "vacant", "spare", "disconnected"),
+}
+#: Headings of numbers that are no TNs of this file: a fax, where calls go to, what it was before.
+_OTHERS = {
+    *("fax", "faxno", "faxnumber", "destination", "destinationnumber", "dest", "forward", "forwardto", "forwardnumber"),
+    *("forwardingnumber", "callforward", "callforwardnumber", "contactphone", "contactnumber", "oldtn", "newtn"),
+    *("sourcetn", "oldnumber", "newnumber", "altphone", "alternatephone", "secondaryphone"),
+}
+#: In a single column, a heading that stands so near the top has titles above it, or numbers of somebody else.
+_TOP_ROWS = 10
+
+
+@dataclass(frozen=True)
+class _Word:
+    """A line that is another header if a number stands below one of its words."""
+
+    #: rows, from 0 on in the frame, where it stands
+    rows: NDArray[np.intp]
+    cells: Sequence[str]
+    places: Sequence[int]
 
 
 class Headings:
     """Looks through the frames of one file, in order."""
 
-    def __init__(self, columns: Sequence[str], delimiter: str) -> None:
+    def __init__(
+        self, columns: Sequence[str], delimiter: str, *, tn_column: str | None = None, is_missing: bool = False
+    ) -> None:
+        """`tn_column`: by which a row is known, if somebody says so; `is_missing`: the names are ours."""
         self._here = list(map(plain_name, columns))
         self._known = {*self._here, *HEADINGS} - {""}
-        self._names = pa.array(sorted(self._known), pa.string())
-        self._delimiter = delimiter
+        self._names = pa.array(sorted(self._known | _OTHERS), pa.string())
+        named = {plain_name(tn_column)} if tn_column in columns and tn_column is not None else HEADINGS
+        self._tn_places = [place for place, name in enumerate(self._here) if name in named]
+        self._delimiter, self._is_missing = delimiter, is_missing
         self._rows = 0
-        #: words that are names if a number stands below: (row, its cells, places of the words)
-        self._words: list[tuple[int, list[str], list[int]]] = []
+        #: words in the last rows of the frames so far; their rows count from the start of the next
+        self._words: list[_Word] = []
 
     def find(self, frame: pa.RecordBatch, malformed: NDArray[np.bool_]) -> tuple[int, list[str]] | None:
-        """(row, from 1, and cells) of the first line that is another file's header; None where there is none."""
-        for place in self._suspects(frame, malformed).tolist():
-            cells = self._cells(frame, malformed, place)
-            verdict = self._judge(cells)
+        """(row, from 1, and cells) of a line that is another file's header; None where there is none."""
+        here = _Frame(frame, malformed, self._delimiter)
+        words = list(self._words)
+        for rows, cells in here.distinct(self._suspects(here)):
+            verdict = self._judge(cells, int(rows[0]) + self._rows)
             if verdict is True:
-                return self._rows + place + 1, cells
+                return self._rows + int(rows[0]) + 1, cells
             if verdict:
-                self._words.append((self._rows + place, cells, verdict))
-        found = next((word for word in self._words if self._stands_above_a_number(word, frame, malformed)), None)
+                words.append(_Word(rows, cells, verdict))
+        for word in words:
+            if (row := here.first_above_a_number(word)) is not None:
+                return self._rows + row + 1, list(word.cells)
         self._rows += frame.num_rows
-        self._words = [word for word in self._words if word[0] + _ROWS_BELOW >= self._rows]
-        return None if found is None else (found[0] + 1, found[1])
+        kept = [(word, word.rows[word.rows + _ROWS_BELOW >= frame.num_rows]) for word in words]
+        self._words = [_Word(rows - frame.num_rows, word.cells, word.places) for word, rows in kept if rows.size]
+        return None
 
-    def _suspects(self, frame: pa.RecordBatch, malformed: NDArray[np.bool_]) -> NDArray[np.intp]:
+    def _suspects(self, here: _Frame) -> NDArray[np.intp]:
         """Rows without a number in which a cell is called like a column, and ragged lines without one."""
+        frame = here.frame
         rows: NDArray[np.intp] = np.arange(frame.num_rows)
         for column in frame.columns:
             # Nearly every row has its number in one of the first columns.
-            numbers = pc.match_substring_regex(column.take(pa.array(rows)), _NUMBER)
+            numbers = pc.match_substring_regex(column.take(pa.array(rows)), _NUMBER_ALONE)
             rows = rows[~numbers.to_numpy(zero_copy_only=False)]
         if self._delimiter == NOTHING or not rows.size:
             return rows
-        named = malformed[rows].copy()
+        named = here.malformed[rows].copy()
         for column in frame.columns:
             plain = pc.replace_substring_regex(pc.utf8_lower(column.take(pa.array(rows))), r"[^\pL\pN]+", "")
             named |= pc.is_in(plain, self._names).to_numpy(zero_copy_only=False)
         return rows[named]
 
-    def _cells(self, frame: pa.RecordBatch, malformed: NDArray[np.bool_], place: int) -> list[str]:
-        first = frame.column(0)[place].as_py()
-        if self._delimiter == NOTHING:
-            return re.split(r"[,;\t|]", first)
-        if malformed[place]:
-            return next(csv.reader([first], delimiter=self._delimiter), [])
-        return [column[place].as_py() for column in frame.columns]
-
-    def _judge(self, cells: Sequence[str]) -> bool | list[int]:
+    def _judge(self, cells: Sequence[str], row: int) -> bool | list[int]:
         """Whether a line without a number is another header; the places of the words that make it look so."""
         names = list(map(plain_name, cells))
+        if len(names) == 1:
+            return self._is_other_column(names[0], row)
         said = [place for place, name in enumerate(names) if name not in _NOTHING_SAID]
         named = [place for place in said if names[place] in self._known]
         moved = [place for place in named if self._here[place : place + 1] != [names[place]]]
-        if not named or len(said) < 2 or any(map(str.isdigit, names)):
+        if len(said) < 2:
+            return False
+        if any(place in said and self._is_others(names[place], names, said) for place in self._tn_places):
+            return True
+        if not named:
             return False
         if len(named) == len(said):
-            return bool(moved)
-        # Names of this file beside strange ones; a word in another place may be a value ("TN" is Tennessee).
-        return moved or True
+            # A word in another place may be a value ("TN" is Tennessee), but not the name of another column here.
+            return bool(moved) and (any(names[place] not in HEADINGS for place in moved) or moved)
+        if moved:
+            return moved
+        # Names of this file beside strange ones; in a row without a TN they are values.
+        return not self._tn_places or any(place in said for place in self._tn_places)
 
-    def _stands_above_a_number(
-        self, word: tuple[int, list[str], list[int]], frame: pa.RecordBatch, malformed: NDArray[np.bool_]
-    ) -> bool:
-        row, _, places = word
-        below = range(max(row + 1 - self._rows, 0), min(row + 1 + _ROWS_BELOW - self._rows, frame.num_rows))
-        lines = [self._cells(frame, malformed, each) for each in below]
-        return any(tn.parse(cells[place]).tn for cells in lines for place in places if place < len(cells))
+    def _is_others(self, name: str, names: Sequence[str], said: Sequence[int]) -> bool:
+        """Whether a word in the place of the TN says that what is below it is none: alone it may be a remark (`fax`)."""
+        if name not in _OTHERS or name in self._here:
+            return False
+        return name != "fax" or any(names[place] in self._known | _OTHERS for place in said if names[place] != name)
+
+    def _is_other_column(self, name: str, row: int) -> bool:
+        """The same for a file of a single column."""
+        if self._here == [name] and not self._is_missing:
+            return False
+        return name in _OTHERS or (name in HEADINGS and row < _TOP_ROWS)
+
+
+class _Frame:
+    """Rows of one file, some of them ragged lines that stand whole in their first cell."""
+
+    def __init__(self, frame: pa.RecordBatch, malformed: NDArray[np.bool_], delimiter: str) -> None:
+        self.frame, self.malformed, self._delimiter = frame, malformed, delimiter
+        self._above: dict[int, NDArray[np.intp]] = {}
+
+    def distinct(self, rows: NDArray[np.intp]) -> list[tuple[NDArray[np.intp], list[str]]]:
+        """(rows, cells) of each different line among these rows: the same words stand in many of them."""
+        if not rows.size:
+            return []
+        taken = [column.take(pa.array(rows)) for column in self.frame.columns]
+        lines = pc.binary_join_element_wise(*taken, NOTHING).dictionary_encode()
+        which = lines.indices.to_numpy()
+        order = np.argsort(which, kind="stable")
+        groups = np.split(rows[order], np.cumsum(np.bincount(which))[:-1])
+        return [(group, self._cells(int(group[0]))) for group in groups]
+
+    def _cells(self, row: int) -> list[str]:
+        first = self.frame.column(0)[row].as_py()
+        if self._delimiter == NOTHING:
+            return re.split(r"[,;\t|]", first)
+        if self.malformed[row]:
+            with suppress(csv.Error):
+                return next(csv.reader([first], delimiter=self._delimiter), [])
+            return []
+        return [column[row].as_py() for column in self.frame.columns]
+
+    def first_above_a_number(self, word: _Word) -> int | None:
+        """The first of a line's rows with a number near below one of its words."""
+        found = []
+        for place in word.places:
+            numbers = self._numbers(place)
+            after = np.searchsorted(numbers, word.rows, "right")
+            is_near = np.append(numbers, np.iinfo(np.intp).max)[after] <= word.rows + _ROWS_BELOW
+            found += word.rows[is_near][:1].tolist()
+        return min(found, default=None)
+
+    def _numbers(self, place: int) -> NDArray[np.intp]:
+        """Rows in which a number stands in this place."""
+        if place not in self._above:
+            rows = np.zeros(self.frame.num_rows, bool)
+            if place < self.frame.num_columns and self._delimiter != NOTHING:
+                rows = pc.match_substring_regex(self.frame.column(place), _NUMBER).to_numpy(zero_copy_only=False).copy()
+            apart = np.ones(len(rows), bool) if self._delimiter == NOTHING else self.malformed
+            for row in np.flatnonzero(apart).tolist():
+                cell = self._cells(row)[place : place + 1]
+                rows[row] = bool(cell) and re.search(_NUMBER, cell[0]) is not None
+            self._above[place] = np.flatnonzero(rows)
+        return self._above[place]

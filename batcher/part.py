@@ -189,22 +189,22 @@ class Part:
         self._origin.check_unchanged()
         return digest.hexdigest()
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self, tn_column: str | None = None) -> Iterator[Batch]:
         try:
-            yield from self._batches()
+            yield from self._batches(tn_column)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             code = "PARSE_ERROR" if self.kind == "csv" else "BAD_CONTAINER"
             raise self._refusal(code, f"cannot be read ({error})", "Export it anew") from error
         self._origin.check_unchanged()
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self, tn_column: str | None) -> Iterator[Batch]:
         if self.kind == "parquet":
             for typed in parquet.read_rows(self._origin.file, BATCH_ROWS):
                 yield Batch(parquet.as_text(typed), np.zeros(typed.num_rows, bool), typed)
             return
         stream = self._origin.text()
         stream.read(self.header.start)
-        headings = Headings(self.columns, self.header.delimiter)
+        headings = Headings(self.columns, self.header.delimiter, tn_column=tn_column, is_missing=self.header.is_missing)
         for frame, malformed in delimited.read_text(stream, self.header.delimiter, self.columns):
             if other := headings.find(frame, malformed):
                 what = f"row {other[0]:,} is a header with other columns ({listed(other[1])})"

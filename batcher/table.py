@@ -173,15 +173,16 @@ class Source:
         digests = [part.digest() for part in self._parts]
         return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self, tn_column: str | None = None) -> Iterator[Batch]:
         """All rows in order, at most 65,536 at a time; blank lines are no rows. Checks the bytes first (`digest`).
 
-        InputError: there is no row, the file is damaged, or it was changed meanwhile.
+        InputError: there is no row, the file is damaged, or was changed meanwhile, or a header with other columns
+        stands in it, for which it helps to know the `tn_column`.
         """
         self.digest()
         rows = 0
         for part in self._parts:
-            for batch in part.batches():
+            for batch in part.batches(tn_column):
                 rows += batch.frame.num_rows
                 yield _in_order(batch, self.columns)
         if not rows:

@@ -41,6 +41,18 @@ def rows(folder, text):
         pytest.param("Name,TN\nBob,9195550100\nPhone,Mobile\n,9195550199\n9195550101,x\n", id="not at once"),
         pytest.param("Name,TN\nBob,9195550100\nPhone,Mobile\n-----,-----\n9195550101,x\n", id="a line between"),
         pytest.param("TN\n9195550100\nFax,TN\n9195550199,9195550101\n", id="in a single column"),
+        pytest.param("TN,To,Due 2026\n9195550100,9195550199,5\nTo,TN,Due 2026\n9195550198,9195550101,7\n", id="year"),
+        pytest.param("TN,To,2\n9195550100,9195550199,5\nTo,TN,2\n9195550198,9195550101,7\n", id="digits alone"),
+        pytest.param("TN,To,A\n9195550100,9195550199,5\nTo,TN,2026-11-30\n9195550198,9195550101,7\n", id="a date"),
+        pytest.param("TN\n9195550100\nFax\n9195550199\n", id="a single column of something else"),
+        pytest.param("TN,x\n9195550100,1\nFax Number,y\n9195550199,2\n", id="nothing in common"),
+        pytest.param("TN,Dest\n9195550100,x\nDestination,Source TN\n9195550199,y\n", id="nothing in common, of two"),
+        pytest.param("TN,Fax,A\n+441224003018,x,5\nFax,TN,B\n+441224003020,+441224003021,7\n", id="abroad"),
+        pytest.param(
+            "TN,Fax,A\n9195550100,x,5\nFax,TN,B\n" + ",,\n" * 25 + "9195550199,9195550101,7\n", id="far above"
+        ),
+        pytest.param("9195550100\nAcme Corp\nTN\n9195550101\n", id="numbers above the first header"),
+        pytest.param("Phone\n9195550100\nTN\n9195550101\n", id="a number in a title"),
     ],
 )
 def test_a_header_with_other_columns_is_refused(tmp_path, text):
@@ -70,8 +82,27 @@ def test_at_the_border_of_two_blocks(tmp_path, padding):
         pytest.param("Phone,User,Fax\n9195550100,Al,\n,Fax,\n9195550101,Bo,\n", id="another column's name"),
         pytest.param("Name,Phone,Main,Home\nAl,9195550100,,\nMain,,,\nBo,9195550101,,\n", id="a region"),
         pytest.param("Firma,Kunde,Art\nx,2015551234,y\nAcme,phone,X\n", id="a word in the middle"),
+        pytest.param("Phone,State,Type\n2012345678,NJ,DID\n,TN,DID\n", id="nothing but names"),
+        pytest.param("Phone,Carrier,Note\n2012345678,VZ,\n,carrier,unassigned\n", id="the name in its column"),
+        pytest.param("Phone,Fax,Note\n2012345678,,\nnone,fax,unknown number\n", id="no number"),
+        pytest.param("Phone,Name\n2012345678,Al\nfax,Bob\n2012345679,Cy\n", id="a remark in place of a number"),
     ],
 )
 def test_what_is_no_other_header_is_a_row(tmp_path, text):
     """The same header once more is counted as no data; a word in a row of data is one."""
     assert rows(tmp_path, text) == len(text.splitlines()) - 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("Phone,Name,State\n" + "n/a,Ann,TN\n" * 200_000, id="the same line"),
+        pytest.param("Phone,Name,State\n" + "TN,x\n" * 200_000, id="ragged"),
+        pytest.param("Phone,Name,State\n" + "".join(f"n/a,Ann{n},TN\n" for n in range(100_000)), id="all different"),
+        pytest.param(f"TN,{','.join(f'c{n}' for n in range(999))}\n" + ("x" + "," * 999 + "TN\n") * 1_000, id="wide"),
+    ],
+)
+@pytest.mark.timeout(30)
+def test_words_that_may_be_names_take_no_time(tmp_path, text):
+    """Customers in Tennessee without a telephone: looked at once for each different line."""
+    assert rows(tmp_path, text) == text.count("\n") - 1

@@ -116,7 +116,7 @@ def take_in(source: Source, job: Job, folder: RunFolder, tn_column: str | None) 
         whys = [stack.enter_context(FixedWriter(folder.why(step.number), "u1")) for step in job.steps]
         duplicates = stack.enter_context(Duplicates(folder.path))
         is_certain = _is_certain(job, source, tn_column)
-        for batch in source.batches():
+        for batch in source.batches(tn_column):
             if is_certain and batch.malformed.any():
                 batch = whole(batch, source.delimiter)  # ruff: ignore[redefined-loop-name] - the same rows
             size = batch.frame.num_rows

@@ -78,7 +78,7 @@ def rewrite(path: Path, target: Path, wish: Wish, *, kept: Sequence[Path] = ()) 
             for code, text in source.warnings:
                 count.warnings["batcher", code] += 1
                 warnings.append(pa.RecordBatch.from_pylist([{"tn": "", "code": code, "description": text}], _WARNINGS))
-            for batch in source.batches():
+            for batch in source.batches(columns[0]):
                 judged = judge(batch, columns, wish)
                 for piece in pieces(judged):
                     _append(written, batch, piece, columns, wish, is_typed=is_typed)
