@@ -71,8 +71,10 @@ class Headings:
         """(row, from 1, and cells) of a line that is another file's header; None where there is none."""
         here = _Frame(frame, malformed, self._delimiter)
         words = list(self._words)
-        for rows, cells in here.distinct(self._suspects(here)):
-            verdict = self._judge(cells, int(rows[0]) + self._rows)
+        suspects = self._suspects(here)
+        for rows, cells in here.distinct(suspects):
+            is_below_titles = not self._rows and suspects[0] < rows[0] < _TOP_ROWS
+            verdict = self._judge(cells, is_below_titles=bool(is_below_titles))
             if verdict is True:
                 return self._rows + int(rows[0]) + 1, cells
             if verdict:
@@ -101,15 +103,15 @@ class Headings:
             named |= pc.is_in(plain, self._names).to_numpy(zero_copy_only=False)
         return rows[named]
 
-    def _judge(self, cells: Sequence[str], row: int) -> bool | list[int]:
+    def _judge(self, cells: Sequence[str], *, is_below_titles: bool) -> bool | list[int]:
         """Whether a line without a number is another header; the places of the words that make it look so."""
         names = list(map(plain_name, cells))
         if len(names) == 1:
-            return self._is_other_column(names[0], row)
+            return self._is_other_column(names[0], is_below_titles=is_below_titles)
         said = [place for place, name in enumerate(names) if name not in _NOTHING_SAID]
         named = [place for place in said if names[place] in self._known]
         moved = [place for place in named if self._here[place : place + 1] != [names[place]]]
-        if len(said) < 2:
+        if len(said) < 2 or any(names[place].isdigit() for place in said if place not in named):
             return False
         if any(place in said and self._is_others(names[place], names, said) for place in self._tn_places):
             return True
@@ -129,11 +131,11 @@ class Headings:
             return False
         return name != "fax" or any(names[place] in self._known | _OTHERS for place in said if names[place] != name)
 
-    def _is_other_column(self, name: str, row: int) -> bool:
-        """The same for a file of a single column."""
+    def _is_other_column(self, name: str, *, is_below_titles: bool) -> bool:
+        """The same for a file of a single column; below titles a heading is the header, and numbers among them are none."""
         if self._here == [name] and not self._is_missing:
             return False
-        return name in _OTHERS or (name in HEADINGS and row < _TOP_ROWS)
+        return name in _OTHERS or (name in HEADINGS and is_below_titles)
 
 
 class _Frame:
