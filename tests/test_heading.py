@@ -43,7 +43,9 @@ def rows(folder, text):
         pytest.param("TN\n9195550100\nFax,TN\n9195550199,9195550101\n", id="in a single column"),
         pytest.param("TN,To,Due 2026\n9195550100,9195550199,5\nTo,TN,Due 2026\n9195550198,9195550101,7\n", id="year"),
         pytest.param("TN,To,2\n9195550100,9195550199,5\nTo,TN,2\n9195550198,9195550101,7\n", id="digits alone"),
-        pytest.param("TN,To,A\n9195550100,9195550199,5\nTo,TN,As of 2026-11-30\n9195550198,9195550101,7\n", id="a date"),
+        pytest.param(
+            "TN,To,A\n9195550100,9195550199,5\nTo,TN,As of 2026-11-30\n9195550198,9195550101,7\n", id="a date"
+        ),
         pytest.param("TN\n9195550100\nFax\n9195550199\n", id="a single column of something else"),
         pytest.param("TN,x\n9195550100,1\nFax Number,y\n9195550199,2\n", id="nothing in common"),
         pytest.param("TN,Dest\n9195550100,x\nDestination,Source TN\n9195550199,y\n", id="nothing in common, of two"),

@@ -149,12 +149,6 @@ class Ensuring:
 
     async def read_back(self, number: int) -> None:
         """A PUT whose answer was lost: as wanted → done; still as it was before → again; else parked."""
-        try:
-            await self._read_back(number)
-        finally:
-            self._proving.discard(number)
-
-    async def _read_back(self, number: int) -> None:
         head, chunk, before = await self._record(self._record.ledger.chunk, number)
         chunk, since = self._fill(chunk), elapsed_clock()
         while True:

@@ -54,12 +54,6 @@ class LookUp:
 
     async def look_up(self, number: int) -> None:
         """Resolve an UNKNOWN chunk: found, proven absent, or parked."""
-        try:
-            await self._resolve(number)
-        finally:
-            self._proving.discard(number)
-
-    async def _resolve(self, number: int) -> None:
         head: Head = await self._record(self._record.ledger.head, number)
         request = self._talk.find.look_up(head.customer_order_id, self._api)
         misses, since, unclear, failures, form = 0, 0.0, 0, 0, 0

@@ -200,6 +200,7 @@ class Submission:
         finally:
             self._under_way.discard(number)
             self._unsent.discard(number)
+            self._conversation.proving.discard(number)
             self._tell()
 
     def _tell(self) -> None:
@@ -232,6 +233,8 @@ class Submission:
             elif number in self._unsent:
                 self._unsent.discard(number)
                 self._tell()
+            # Only now: between the end of a proof and this, the wait for it would be over.
+            conversation.proving.discard(number)
             # An order that was found is in the list already: it says nothing about how late the list is.
             if was == READY and state == ACCEPTED and not self._measured:
                 self._measured = True
