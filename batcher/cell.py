@@ -51,7 +51,7 @@ _NOT_DIGITS = re.compile(r"[^0-9]+")
 
 # Seven digits would be a number of their own.
 _DROPPED_EXTENSION = re.compile(r"(?:ext(?:n|ension)?\.?|x|#)[ :=]*[0-9]{1,6}", re.IGNORECASE)
-#: What people write behind a number, and nobody dials.
+#: What people write behind a number or in place of its end, and nobody dials.
 _NO_VANITY = {
     "cell",
     "phone",
@@ -66,6 +66,22 @@ _NO_VANITY = {
     "desk",
     "line",
     "port",
+    "unknown",
+    "pending",
+    "invalid",
+    "deleted",
+    "removed",
+    "disconnected",
+    "inactive",
+    "unused",
+    "void",
+    "none",
+    "null",
+    "test",
+    "dead",
+    "spare",
+    "ported",
+    "vacant",
 }
 _LABEL = "(?:tel|phone|ph|cell|mobile|office|usa|us)"
 _LABEL_BEFORE = re.compile(rf"(?:\({_LABEL}\)|{_LABEL}[ .:])[ .:]*(?=[+(0-9])", re.IGNORECASE)

@@ -66,8 +66,9 @@ class _Line:
 def read_header(head: bytes, *, is_whole: bool, wanted: Collection[str], refuse: Refuse) -> Header:
     """Find the header in the start of a file in UTF-8, a line of the longest length included.
 
-    It is the first line that is not blank, unless lines of titles stand there, and a line below them, longer than any of
-    them, names telephone numbers or a column of `wanted`. A first line that holds a telephone number is a row.
+    It is the first line that is not blank, unless lines of titles stand there, and a line below them names telephone numbers or a
+    column of `wanted`: it is longer than any of them, or as long, and a number stands under that name. A first line that holds
+    a telephone number is a row.
     """
     is_name = _is_named(wanted)
     lines = list(islice(_lines(head, is_whole=is_whole, refuse=refuse), _MOST_TITLES + 1))
@@ -82,7 +83,7 @@ def read_header(head: bytes, *, is_whole: bool, wanted: Collection[str], refuse:
     above = list(takewhile(lambda line: not line.holds_number(), lines))
     for place, line in enumerate(above):
         # A title alone may have the same words as a column; then the longer line below is the header.
-        is_longest = all(title.filled < line.filled for title in above[:place])
+        is_longest = all(title.filled < line.filled for title in above[:place]) or _is_proven(lines, place, is_name)
         # What has a number of any kind in it, below the first line, is data.
         is_header = not place or not any(cell.strip().isdigit() for cell in line.cells)
         if any(map(is_name, line.cells)) and is_longest and is_header:
@@ -90,6 +91,16 @@ def read_header(head: bytes, *, is_whole: bool, wanted: Collection[str], refuse:
                 continue
             return _header(head, line, [" ".join(filter(None, map(str.strip, title.cells))) for title in above[:place]])
     return _header(head, lines[0], [])
+
+
+def _is_proven(lines: Sequence[_Line], place: int, is_name: Callable[[str], bool]) -> bool:
+    """Whether a line is no shorter than what stands above it, where nothing is a name, and has a number below its name."""
+    names = [column for column, cell in enumerate(lines[place].cells) if is_name(cell)]
+    below = lines[place + 1].cells if place + 1 < len(lines) else ()
+    are_titles = all(
+        title.filled <= lines[place].filled and not any(map(is_name, title.cells)) for title in lines[:place]
+    )
+    return are_titles and any(_is_tn(below[column]) for column in names if column < len(below))
 
 
 def _next_longer(lines: Sequence[_Line]) -> Sequence[str]:

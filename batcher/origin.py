@@ -22,7 +22,12 @@ from batcher.errors import InputError
 #: In place of a path: what is piped in, or pasted.
 STDIN = Path("-")
 _BLOCK_BYTES = 1024 * 1024
-_CODECS = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
+#: A zstd file may begin with a frame that says nothing (as pzstd writes it).
+_CODECS = (
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    *((bytes([byte]) + b"\x2a\x4d\x18", "zstd") for byte in range(0x50, 0x60)),
+)
 #: What a compressed file may unpack to: so many bytes, or this multiple of its size if that is more.
 _UNPACKED_BYTES, _MAX_RATIO = 64 * 1024 * 1024, 200
 

@@ -19,8 +19,10 @@ from batcher.scan import Refuse
 _TEXT = {pa.string(), pa.large_string(), pa.string_view()}
 _BYTES = {pa.binary(), pa.large_binary(), pa.binary_view()}
 _EXACT = {*_TEXT, pa.int64(), pa.uint64(), pa.float64(), pa.null()}
-#: What a file may unpack to, as a multiple of its size; more is a forged count (arrow#49955).
-_MAX_UNPACKED = 1_000
+#: How many rows a file may have for each of its bytes; more is a forged count (arrow#49955).
+_MAX_ROWS = 1_000
+#: What its pages may unpack to: so many bytes, or this multiple of its size if that is more.
+_UNPACKED_BYTES, _MAX_RATIO = 64 * 1024 * 1024, 200
 #: How much of a file is in memory at once, as text.
 _BATCH_BYTES = 64 * 1024 * 1024
 
@@ -34,7 +36,7 @@ def read_names(file: BinaryIO, size: int, refuse: Refuse) -> list[str]:
         raise refuse("BAD_CONTAINER", what, "Export it anew") from error
     metadata = parquet.metadata
     unpacked = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
-    if max(metadata.num_rows, unpacked) > _MAX_UNPACKED * size:
+    if metadata.num_rows > _MAX_ROWS * size or unpacked > max(_UNPACKED_BYTES, _MAX_RATIO * size):
         raise refuse("BAD_CONTAINER", "it claims more than a file of its size can hold", "Export it anew")
     for column in parquet.schema_arrow:
         held = _held(column)

@@ -41,11 +41,18 @@ _REFUSED = (
     (b"PARE", "an encrypted Parquet file"),
     (b"ARROW1", "an Arrow file"),
     (b"ORC", "an ORC file"),
-    (b"BZh", "compressed with bzip2"),
+    (b"BZh91AY&SY", "compressed with bzip2"),
     (b"\xfd7zXZ", "compressed with xz"),
     (b"7z\xbc\xaf", "a 7z archive"),
-    (b"%PDF", "a PDF"),
+    (b"%PDF-", "a PDF"),
 )
+#: The end of one Parquet file and the start of another.
+_BETWEEN_FILES = b"PAR1PAR1"
+#: What pyarrow says, and what it means.
+_IN_WORDS = {
+    "Expected ": ("64 MiB of lines in a row have another number of cells than the header", "Check its delimiter"),
+    "straddling object": ("a row is longer than 1 MiB", "Check the quotes in it"),
+}
 _MARKUP = (b"<html", b"<!doctype", b"<?xml")
 #: (byte order mark, encoding)
 _MARKS: tuple[tuple[bytes, Encoding], ...] = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -177,9 +184,13 @@ class Part:
     def _checked(self) -> str:
         digest = hashlib.sha256()
         if self.kind == "parquet":
-            stream = self._origin.unpacked()
+            stream, last = self._origin.unpacked(), b""
             while block := stream.read(_BLOCK_BYTES):
                 digest.update(block)
+                # The footer of the last of several files is at their end, and would be read over the bytes of the first.
+                if _BETWEEN_FILES in last + block[: len(_BETWEEN_FILES)] or _BETWEEN_FILES in block:
+                    raise self._refusal("BAD_CONTAINER", "it is several Parquet files in one", "Name them by a pattern")
+                last = block[-len(_BETWEEN_FILES) :]
         else:
             stream = self._origin.text(digest.update)
             scan = Scan(self.header.delimiter, self._refusal, stream.read(self.header.start))
@@ -194,7 +205,11 @@ class Part:
             yield from self._batches(tn_column)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             code = "PARSE_ERROR" if self.kind == "csv" else "BAD_CONTAINER"
-            raise self._refusal(code, f"cannot be read ({error})", "Export it anew") from error
+            what, remedy = next(
+                (told for sign, told in _IN_WORDS.items() if sign in str(error)),
+                (f"cannot be read ({error})", "Export it anew"),
+            )
+            raise self._refusal(code, what, remedy) from error
         self._origin.check_unchanged()
 
     def _batches(self, tn_column: str | None) -> Iterator[Batch]:
@@ -222,7 +237,8 @@ class Part:
         if workbook.is_one(self._origin.file):
             return "excel"
         for magic, what in _REFUSED:
-            if head.startswith(magic) and not _is_text(head[len(magic) : len(magic) + 4]):
+            is_certain = len(magic) > 4
+            if head.startswith(magic) and (is_certain or not _is_text(head[len(magic) : len(magic) + 4])):
                 raise self._refusal("BAD_CONTAINER", f"it is {what}", _EXPORT)
         if text[:20].lower().startswith(_MARKUP):
             raise self._refusal("BAD_CONTAINER", "it is a web page or XML, not a table", "Download the table itself")

@@ -92,6 +92,13 @@ REPORT = "Iris Telephone Number Inventory Report"
         pytest.param(
             "Kunde,Art,Ort\nAcme,phone,X\n", ("Kunde", "Art", "Ort"), [["Acme", "phone", "X"]], id="a row is no header"
         ),
+        pytest.param(
+            "Exported 2026-11-02\nPhone Number\n2012345678\n",
+            ("Phone Number",),
+            [["2012345678"]],
+            id="as short as a title",
+        ),
+        pytest.param("Report, 2026\nTN,a\n2012345678,x\n", ("TN", "a"), [["2012345678", "x"]], id="as long as a title"),
         pytest.param("Customers\nTN;Name\n1;x\n", ("TN", "Name"), [["1", "x"]], id="any title"),
         pytest.param("2015550123\n2015550124\n", ("TN",), [["2015550123"], ["2015550124"]], id="no header"),
         pytest.param(

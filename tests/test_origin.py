@@ -55,6 +55,7 @@ def written(folder: Path, content: bytes, name: str = "numbers.csv") -> Path:
         ),
         pytest.param(zstd(TEXT.encode()), id="zstd"),
         pytest.param(zstd(b"TN,Name\n") + zstd("2015550123,Zoë\n2015550124,b\n".encode()), id="zstd in two frames"),
+        pytest.param(b"P*M\x18\x04\0\0\0abcd" + zstd(TEXT.encode()), id="zstd behind a frame that says nothing"),
         pytest.param(gzip.compress(codecs.BOM_UTF16_LE + TEXT.encode("utf-16-le")), id="UTF-16 in gzip"),
         pytest.param(gzip.compress(TEXT.encode("cp1252")), id="cp1252 in gzip"),
     ],

@@ -35,6 +35,8 @@ def written(folder: Path, content: bytes) -> Path:
         pytest.param(b"TN,Name,TN\n1,2,3\n", 'names "TN" more than once', id="column twice"),
         pytest.param(b",".join(b"c%d" % n for n in range(1001)) + b"\n", "it has 1,001 columns", id="1,001 columns"),
         pytest.param(b"," * 1_000_000, "the header is over 64 KiB long (PARSE_ERROR)", id="a million empty names"),
+        pytest.param(b"BZh91AY&SY\x17\x9b", "it is compressed with bzip2 (BAD_CONTAINER)", id="bzip2"),
+        pytest.param(b"%PDF-1.4\n", "it is a PDF (BAD_CONTAINER)", id="PDF"),
         pytest.param(b"PAR1\x15\x04 and no more", "damaged or truncated Parquet file", id="no Parquet"),
     ],
 )

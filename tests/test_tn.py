@@ -273,6 +273,8 @@ NOT_RELAXED = [
     ("O for 0 at the end", "919234OOOO", "LETTERS"),
     ("lookalikes", "919-234-OIlS", "LETTERS"),
     ("one letter", "919-234-012B", "LETTERS"),
+    ("no word of a number", "201-PENDING", "LETTERS"),
+    ("nor this one", "201 UNKNOWN", "LETTERS"),
     ("vanity abroad", "+45-3212-CALL", "LETTERS"),
     ("vanity behind 011", "011290-CALL", "LETTERS"),
     ("Cyrillic", "800-\u0424LOWERS", "LETTERS"),

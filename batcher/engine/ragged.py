@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from batcher.part import Batch
-from batcher.tn import REASON, Rules, is_not_data, parse
+from batcher.tn import REASON, is_not_data
 
-_NUMBER = Rules(relax=frozenset({"extensions"}))
+#: So many digits in a cell are a number, or what may be the rest of one: 0101 behind 919-555-0100.
+_FEW_DIGITS = 3
 
 
 def whole(batch: Batch, delimiter: str) -> Batch:
@@ -30,7 +31,7 @@ def whole(batch: Batch, delimiter: str) -> Batch:
             cells = next(csv.reader([line], delimiter=delimiter), [])
             if 1 < len(cells) < len(names):
                 found[row] = cells + [""] * (len(names) - len(cells))
-            elif len(cells) > len(names) > 1 and not any(map(_is_number, (cells[1], *cells[len(names) :]))):
+            elif len(cells) > len(names) > 1 and not any(map(_may_be_number, (cells[1], *cells[len(names) :]))):
                 found[row] = cells[:1] + [""] * (len(names) - 1)
     if not found:
         return batch
@@ -45,9 +46,9 @@ def whole(batch: Batch, delimiter: str) -> Batch:
     return Batch(frame, malformed, frame)
 
 
-def _is_number(cell: str) -> bool:
-    """A number, or what may be the rest of one: 0101 behind 919-555-0100."""
-    return cell.strip().isdigit() or parse(cell, _NUMBER).tn > 0
+def _may_be_number(cell: str) -> bool:
+    """Whatever may be dialled, whole, in part or in letters."""
+    return sum(map(str.isdigit, cell)) >= _FEW_DIGITS or cell.strip().isdigit()
 
 
 def why_ragged(lines: pa.Array) -> NDArray[np.uint8]:

@@ -344,6 +344,24 @@ def test_ragged_lines_are_data_or_none(tmp_path):
     assert {tuple(row[1:3]) for row in rejects} == {("", "")}
 
 
+def test_a_number_in_a_cell_too_many_is_never_dropped(tmp_path):
+    """Where nothing but the TN is used, and it comes first, a ragged line is a row; not with another number in it."""
+    refused = [
+        "2012345678,+441224003018,Bob",
+        "2012345677,Al,+441224003019",
+        '2012345670,"2012345671 / 5672",Ed',
+        "2012345660,2012345661-5669,Ed",
+        "2012345650,Bo,+2012345651",
+        "2012345640,1-800-FLOWERS,Bo",
+        "2012345630,tel:2012345631,x",
+        "2012345620,0101,x",
+    ]
+    rows = "\n".join(["TN,Name", "2012345601,Al,x", *refused, "2012345602,Bo"]) + "\n"
+    summary = start(job_with(tmp_path, CHECKER, rows), way_to(account()))
+    assert fates(summary) == [("succeeded", ""), *[("rejected", "ROW_MALFORMED")] * len(refused), ("succeeded", "")]
+    assert [row[0] for row in read(Path(summary["folder"]) / "rejects.csv")] == list(refused)
+
+
 # The command line
 
 
