@@ -98,6 +98,12 @@ def run_row(folder: RunFolder) -> dict[str, Any]:
         return ledger.run()
 
 
+def has_sent(folder: RunFolder) -> bool:
+    """Whether a run has ever meant to send something."""
+    with opened(folder, check=False) as ledger:
+        return ledger.has_sent()
+
+
 def refuse_elsewhere(folder: RunFolder, way: Way, job: Job) -> None:
     """InputError when the unfinished run has sent something to another account, host or version."""
     with opened(folder, check=False) as ledger:

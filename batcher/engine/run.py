@@ -26,6 +26,7 @@ from batcher.engine.identity import (
     Way,
     already_done,
     folders_of,
+    has_sent,
     job_digest,
     last_rows,
     newest,
@@ -48,6 +49,10 @@ from batcher.spool import digest_of
 from batcher.table import Source
 
 _log = structlog.get_logger()
+
+
+class Declined(Interrupted):
+    """Somebody was asked, and said no."""
 
 
 def run(job: Job, way: Way, options: Options, progress: Progress) -> dict[str, Any]:
@@ -81,14 +86,15 @@ def _run_locked(job: Job, way: Way, options: Options, progress: Progress) -> dic
             is_same = source is None or run_digest(source.digest(), of_job) == row["digest"]
             if is_same and row["retired"] is None:
                 _log.info("resuming", run=last.run_id)
-                superseded = _supersede(unfinished[:-1], job, way, progress)
-                return _beside(superseded, _work(last, job, way, options, progress))
+                return _work(last, job, way, options, progress, unfinished[:-1])
         assert source is not None
         digest = run_digest(source.digest(), of_job)
+        if finished is not None and any(each.run_id > finished.run_id and has_sent(each) for each in unfinished):
+            # What it did is not the last word any more: a newer run has sent something.
+            finished = None
         if finished is not None and options.stale and _is_stale(finished, digest):
-            superseded = _supersede(unfinished, job, way, progress)
             _log.info("sending what had grown stale", run=finished.run_id)
-            return _beside(superseded, _work(finished, job, way, options, progress))
+            return _work(finished, job, way, options, progress, unfinished)
         if finished is not None and (done := already_done(finished, digest, job, again=options.again)):
             return _beside(_supersede(unfinished, job, way, progress), done)
         # An input that cannot be run takes nobody's place: it is judged before another run is put to rest.
@@ -96,8 +102,12 @@ def _run_locked(job: Job, way: Way, options: Options, progress: Progress) -> dic
     finally:
         if source is not None:
             source.close()
-    superseded = _supersede(unfinished, job, way, progress)
-    return _beside(superseded, _work(folder, job, way, options, progress))
+    try:
+        return _work(folder, job, way, options, progress, unfinished)
+    except Declined:
+        if unfinished:  # they can still go on
+            shutil.rmtree(folder.path, ignore_errors=True)
+        raise
 
 
 def _beside(superseded: Sequence[Mapping[str, Any]], summary: dict[str, Any]) -> dict[str, Any]:
@@ -190,8 +200,10 @@ def begin(
     return facts
 
 
-def _work(folder: RunFolder, job: Job, way: Way, options: Options, progress: Progress) -> dict[str, Any]:
-    """One attempt at a run: plan, send, wait, report."""
+def _work(
+    folder: RunFolder, job: Job, way: Way, options: Options, progress: Progress, others: Sequence[RunFolder]
+) -> dict[str, Any]:
+    """One attempt at a run: plan, send, wait, report. The unfinished `others`, whose place it takes, are settled first."""
     with opened(folder) as ledger:
         steps = restored(ledger)
         _check_files(folder, ledger)
@@ -204,7 +216,8 @@ def _work(folder: RunFolder, job: Job, way: Way, options: Options, progress: Pro
             ledger.forget_plan(1)
         plan_step(steps[0], folder, ledger, first=options.first or job.limits.canary_rows)
         if options.confirm is not None and not options.confirm(_waiting(ledger, way, job)):
-            raise Interrupted("Nothing was sent. The same command asks again.")
+            raise Declined("Nothing was sent. The same command asks again.")
+        superseded = _supersede(others, job, way, progress)
         for older in folders_of(job.output_path, way.base_url):
             # Each is finished or retired, and from here on not the newest: none of it is sent any more.
             if older.run_id < folder.run_id:
@@ -225,7 +238,7 @@ def _work(folder: RunFolder, job: Job, way: Way, options: Options, progress: Pro
         if isinstance(error, BatcherError):
             error.summary = summary
         raise error
-    return summary
+    return _beside(superseded, summary)
 
 
 def _check_files(folder: RunFolder, ledger: Ledger) -> None:

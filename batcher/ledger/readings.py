@@ -106,6 +106,11 @@ class Readings:
             rows = db.execute(sa.select(STEP).order_by(STEP.c.number)).mappings().all()
         return [{**row, "settings": json.loads(row["settings"])} for row in rows]
 
+    def has_sent(self) -> bool:
+        """Whether any intent was ever written down."""
+        with self._reading() as db:
+            return db.execute(sa.select(EVENT.c.id).where(EVENT.c.what == "sending").limit(1)).first() is not None
+
     def list_lag(self) -> float:
         """The longest lag of the list that was seen in this run, in seconds."""
         with self._reading() as db:

@@ -384,7 +384,7 @@ def test_a_carrier_out_of_reach_keeps_the_superseded_run_for_the_next_start(tmp_
     refuses = way_to(simulated, faults=[Fault(kind="status", status=403, method="GET")])
     with pytest.raises(CarrierRefused, match="403"):
         start(changed, refuses)
-    assert [states(folder) for folder in runs(job)] == [{"ACCEPTED": 1}, {}]
+    assert [states(folder) for folder in runs(job)] == [{"ACCEPTED": 1}, {"READY": 1}]
     simulated.options = simulated.options.model_copy(update={"settle": "at once"})
     summary = start(changed, way_to(simulated))
     assert fates({"folder": old}) == [("succeeded", "")] * 2
@@ -824,6 +824,33 @@ def test_nobody_is_asked_twice_and_no_sends_nothing(tmp_path):
     ]
     assert states(runs(job)[0]) == {"READY": 1}
     assert start(job, way_to(simulated), confirm=lambda _: True)["exit_code"] == 0
+
+
+def test_no_leaves_the_unfinished_run_its_place(tmp_path):
+    """Another input was given by mistake: with the right one the run goes on, and nothing is sent twice."""
+    simulated = account(settle={"seconds": 1_000})
+    job = write_job(tmp_path, SMS, A)
+    start(job, way_to(simulated), wait_seconds=0)
+    with pytest.raises(Interrupted):
+        start(write_job(tmp_path, SMS, B), way_to(simulated), confirm=lambda _: False)
+    assert [states(folder) for folder in runs(job)] == [{"ACCEPTED": 1}]
+    simulated.options = simulated.options.model_copy(update={"settle": "at once"})
+    assert start(write_job(tmp_path, SMS, A), way_to(simulated))["exit_code"] == 0
+    assert simulated.executed()["executions"] == 1
+
+
+def test_a_then_half_of_b_then_a_sends_a_again(tmp_path):
+    """What B has sent is the last word at the carrier, though B never finished."""
+    simulated = account()
+    on = write_job(tmp_path, SMS, A)
+    start(on, way_to(simulated))
+    simulated.options = simulated.options.model_copy(update={"settle": {"seconds": 1_000}})
+    start(write_job(tmp_path, SMS.replace('"on"', '"off"'), A), way_to(simulated), wait_seconds=0)
+    simulated.options = simulated.options.model_copy(update={"settle": "at once"})
+    summary = start(write_job(tmp_path, SMS, A), way_to(simulated))
+    assert "already_done" not in summary
+    assert simulated.executed()["orders"] == 3
+    assert simulated.tn_options(12012000001, time.time() + 1)["Sms"] == "on"
 
 
 def test_an_input_that_fails_while_it_is_read_leaves_no_run(tmp_path):
