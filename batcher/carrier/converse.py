@@ -187,6 +187,9 @@ class Conversation:
                 reading = talk.read(answer)
             except ProtocolError as error:
                 log.warning("unreadable answer", status=answer.status, why=str(error))
+            if reading is not None and reading.customer_order_id not in {None, chunk.customer_order_id}:
+                log.warning("the answer to another order", shown=reading.customer_order_id)
+                reading = None
         elif answer is not None and 400 <= answer.status < 500:
             issues = self._masked(refusal(answer), chunk)
         is_check = isinstance(talk, Check)
@@ -255,8 +258,8 @@ class Conversation:
             for issue in issues
         ]
 
-    async def follow(self, number: int, *, at_once: bool = False) -> None:
-        """Poll an ACCEPTED order until it settles, however long that takes."""
+    async def follow(self, number: int, *, at_once: bool = False, rank: Callable[[], int] = lambda: POLL) -> None:
+        """Poll an ACCEPTED order until it settles, however long that takes; each poll goes with that rank."""
         polls, missing_since, seen = 0, None, None
         while True:
             if not at_once:
@@ -266,7 +269,8 @@ class Conversation:
             self._polls.total_tokens = max(_POLLS_AT_ONCE, self.wire.at_once(self.wire.gate.requests_per_second))
             async with self._polls:
                 head: Head = await self.record(self.ledger.head, number)
-                reading = await self.poll(head, tries=1)
+                forgiven = self._forbidden < FORBIDDEN_IN_A_ROW
+                reading = await self.poll(head, tries=1, rank=rank(), forbidden=forgiven)
                 if reading is not None:
                     missing_since = None
                     if not await self.is_ours(head, reading):
@@ -285,12 +289,17 @@ class Conversation:
                 seen = reading.status
                 await self.record(self.ledger.observe, number, seen)
 
-    async def poll(self, head: Head, tries: int | None = None) -> Reading | None:
+    async def poll(
+        self, head: Head, tries: int | None = None, rank: int = POLL, *, forbidden: bool = False
+    ) -> Reading | None:
         """What the carrier says of an order; None when it does not know it, or says nothing readable."""
         talk = self.operation.talk
         assert isinstance(talk, Order)
         assert head.order_id is not None
-        verdict, answer = await self.wire.get(talk.poll(head.order_id, self._api), POLL, tries=tries)
+        request = talk.poll(head.order_id, self._api)
+        # It was allowed to make this order: one 403 is a glitch, several in a row are about us.
+        verdict, answer = await self.wire.get(request, rank, tries=tries, forbidden=forbidden)
+        self._forbidden = self._forbidden + 1 if answer is not None and answer.status == 403 else 0
         if verdict is not GetVerdict.OK or answer is None:
             return None
         try:

@@ -92,22 +92,28 @@ class LookUp:
     async def audit(self, number: int) -> None:
         """What the list shows of a chunk at rest; asked again while that is not clear, or less than is known.
 
-        CarrierUnavailable when it stays so: the next start asks again.
+        CarrierUnavailable when no answer is clear: the next start asks again. A list that does not show an order that is
+        known to be there proves nothing: then the chunk stays unaudited.
         """
         head: Head = await self._record(self._record.ledger.head, number)
         request = self._talk.find.look_up(head.customer_order_id, self._api)
+        is_clear = False
         for tries in range(_UNCLEAR_ANSWERS):
             orders, _ = await self._orders(request, head.customer_order_id)
+            is_clear = is_clear or orders is not None
             if orders is not None and (head.order_id is None or head.order_id in orders):
                 await self._record(self._record.ledger.audited, number, orders)
                 if strange := [order_id for order_id in orders if order_id != head.order_id]:
                     _log.error("executed more than once", chunk=number, order_id=head.order_id, others=strange)
                 return
             await self._wire.sleep(backoff_seconds(tries + 1, random))
-        raise CarrierUnavailable(
-            f"Whether chunk {number} was executed only once could not be asked: the list of orders does not show "
-            f"{head.order_id or 'a clear answer'}. The same command asks again."
-        )
+        if not is_clear:
+            raise CarrierUnavailable(
+                f"Whether chunk {number} was executed only once could not be asked: no list of orders can be read. "
+                "The same command asks again."
+            )
+        await self._record(self._record.ledger.not_listed, number)
+        _log.error("not listed: whether it was executed once is not known", chunk=number, order_id=head.order_id)
 
     def _absence(self) -> float:
         return max(self._absence_seconds, 10 * self._lag)

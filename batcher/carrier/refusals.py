@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import anyio
 import numpy as np
 import structlog
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ _log = structlog.get_logger()
 MAX_LEVEL = 8
 #: Where nothing of it was accepted by then, nothing will be.
 HOPELESS_LEVEL = 5
+#: How often it is looked whether the other parts were answered.
+_LOOK_SECONDS = 0.2
 
 
 class Refusals:
@@ -43,16 +46,17 @@ class Refusals:
             rest = np.setdiff1d(np.arange(len(chunk.rows)), named)
             children = [self._child(head, chunk, rest, level=head.level, family=head.family)]
             settlement = refuse(chunk, issues, named_only=True).packed()
-            await self._record.keep(self._ledger.refuse, chunk.number, attempt, settlement, children)
+            await self._record.keep(self._ledger.refuse, chunk.number, attempt, settlement, children, _said(issues))
         elif not len(named) and await self._may_be_halved(head, chunk, issues):
-            await self._record.keep(self._ledger.refuse, chunk.number, attempt, None, self._halves(head, chunk))
+            halves_of_it = self._halves(head, chunk)
+            await self._record.keep(self._ledger.refuse, chunk.number, attempt, None, halves_of_it, _said(issues))
         else:
             await self.fail(chunk, attempt, issues)
         _log.warning("refused", chunk=chunk.number, code=issues[0].code, why=issues[0].text, named=len(named))
 
     async def fail(self, chunk: Chunk, attempt: int, issues: Sequence[Issue]) -> None:
         settlement = refuse(chunk, issues, named_only=False).packed()
-        await self._record.keep(self._ledger.refuse, chunk.number, attempt, settlement)
+        await self._record.keep(self._ledger.refuse, chunk.number, attempt, settlement, (), _said(issues))
 
     async def _may_be_halved(self, head: Head, chunk: Chunk, issues: Sequence[Issue]) -> bool:
         """Whether a part of a refused chunk may be without fault, by what the error says and by what was tried already."""
@@ -61,8 +65,13 @@ class Refusals:
             return False
         if "row" not in blamed and len(chunk.groups) == 1:
             return False
+        if head.level < HOPELESS_LEVEL:
+            return True
+        # Acceptances may take longer than refusals. Nobody waits for this part in turn: those below go on at once.
+        while await self._record(self._ledger.is_family_under_way, head.family, HOPELESS_LEVEL):  # ruff: ignore[async-busy-wait] - the ledger tells
+            await anyio.sleep(_LOOK_SECONDS)
         # Where half of a half of a half was refused like all before it, it is not this TN or that.
-        return head.level < HOPELESS_LEVEL or not await self._record(self._ledger.is_family_refused, head.family)
+        return not await self._record(self._ledger.is_family_refused, head.family)
 
     async def _holds_the_fault(self, head: Head, chunk: Chunk) -> bool:
         """Whether a chunk need not be sent to be known to be refused: the other half of what was refused was accepted."""
@@ -91,7 +100,7 @@ class Refusals:
                 chunk, attempt, [Issue("error", 0, "413", "the carrier finds this request too large")]
             )
         children = [self._child(head, chunk, half, level=head.level, family=head.family) for half in halves(chunk)]
-        return await self._record.keep(self._ledger.refuse, chunk.number, attempt, None, children)
+        return await self._record.keep(self._ledger.refuse, chunk.number, attempt, None, children, "413: too large")
 
     def _child(self, head: Head, chunk: Chunk, keep: NDArray[np.int64], **more: Any) -> Planned:
         return planned(chunk.step, **split(self._bare(chunk), keep), parent=chunk.number, first=head.first, **more)
@@ -101,3 +110,8 @@ class Refusals:
         secret = self._operation.secret
         groups = tuple({k: v for k, v in values.items() if k not in secret} for values in chunk.groups)
         return replace(chunk, groups=groups)
+
+
+def _said(issues: Sequence[Issue]) -> str:
+    """Code and text of a refusal's first error."""
+    return f"{issues[0].code} {issues[0].text}".strip()

@@ -120,6 +120,15 @@ def locked(output: Path) -> Generator[None]:
         os.close(handle)
 
 
+def is_locked(output: Path) -> bool:
+    """Whether a process holds an output folder's lock; it is not touched, for a start would find it taken."""
+    try:
+        held = Path("/proc/locks").read_text("utf-8")  # proc_locks(5): … maj:min:inode start end
+        return f":{(output / 'lock').stat().st_ino} " in held
+    except OSError:
+        return False
+
+
 def _take(handle: int, output: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -212,7 +212,7 @@ def _work(
             ledger.revive_stale()
         if not options.stale and (stale := ledger.retire_stale(time.time() - job.limits.max_age)):
             _log.warning("too old to send; --stale sends them all the same", chunks=stale)
-        if options.first and not ledger.first_heads():
+        if options.first and _wants_another_sample(ledger, options.first):
             ledger.forget_plan(1)
         plan_step(steps[0], folder, ledger, first=options.first or job.limits.canary_rows)
         if options.confirm is not None and not options.confirm(_waiting(ledger, way, job)):
@@ -239,6 +239,12 @@ def _work(
             error.summary = summary
         raise error
     return _beside(superseded, summary)
+
+
+def _wants_another_sample(ledger: Ledger, first: int) -> bool:
+    """Whether no sample is planned, or one of another size of which nothing was sent."""
+    heads = ledger.first_heads()
+    return not heads or (sum(head.rows for head in heads) != first and not ledger.has_sent())
 
 
 def _check_files(folder: RunFolder, ledger: Ledger) -> None:
@@ -295,7 +301,7 @@ def _put_to_rest(folder: RunFolder, job: Job, way: Way, progress: Progress) -> d
                 for step in steps:
                     submission = submission_of(step, folder, ledger, job, wire, progress, Options())
                     await submission.run(send=False)
-                    await submission.audit(with_unsent=True)
+                    await submission.audit(with_open=True)
                 count.update(requests=wire.requests, throttled=wire.throttled)
 
         try:
@@ -329,7 +335,7 @@ def _close(
     code = (
         getattr(error, "exit_code", BatcherError.exit_code)
         if error is not None
-        else exit_code(tally, job.limits, doubled=bool(ledger.doubles()))
+        else exit_code(tally, job.limits, doubled=bool(ledger.doubles() or ledger.unlisted()))
     )
     ledger.end_attempt(attempt, code, facts)
     summary = summarize(folder, ledger, tally, code)
@@ -375,7 +381,7 @@ def report(folder_of_runs: Path, run_id: str | None, limits: Limits, output: Out
         tally = write_reports(ledger, folder, folder.path, steps, api=api, output=output)
         attempts = ledger.attempts()
         code = attempts[-1]["exit_code"] if attempts else None
-        code = exit_code(tally, limits, doubled=bool(ledger.doubles())) if code is None else code
+        code = exit_code(tally, limits, doubled=bool(ledger.doubles() or ledger.unlisted())) if code is None else code
         summary = summarize(folder, ledger, tally, code)
         write_summary(folder.path, summary, summary_text(summary))
     return summary

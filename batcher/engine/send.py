@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import anyio
+import numpy as np
 import structlog
 
 from batcher.carrier.client import Client
@@ -25,6 +26,7 @@ from batcher.engine.steps import plan_step, restored
 from batcher.engine.submit import GRACE_SECONDS, Submission
 from batcher.errors import CarrierRefused, Interrupted
 from batcher.ledger import OPEN_STATES, READY, REFUSED, SETTLED, Ledger
+from batcher.model import FAILED
 
 _log = structlog.get_logger()
 
@@ -76,10 +78,10 @@ async def send_steps(
                 plan_step(step, folder, ledger)
                 if not await _send_step(step, folder, ledger, job, wire, options, progress):
                     break
-            else:
-                for step in steps:
-                    submission = submission_of(step, folder, ledger, job, wire, progress, options)
-                    await _until_signal(submission, submission.audit)
+            # One chunk that stays open keeps no other from being looked up.
+            for step in steps:
+                submission = submission_of(step, folder, ledger, job, wire, progress, options)
+                await _until_signal(submission, submission.audit)
         finally:
             count |= {"requests": wire.requests, "throttled": wire.throttled}
 
@@ -166,17 +168,21 @@ def _goes_on(ledger: Ledger, options: Options) -> bool:
         raise Interrupted(
             f"The first {rows:,} rows were sent and came to an end. The same command without --first goes on."
         )
-    failed = sum(
-        int((unpack_settlement(ledger.issues(head.number)).position >= 0).sum())
-        for head in heads
-        if head.state in {SETTLED, REFUSED}
-    )
-    if failed and not options.no_budget:
+    failed = sum(_failed(ledger.issues(head.number)) for head in heads if head.state in {SETTLED, REFUSED})
+    is_waiting = bool(ledger.chunks_by_state(1).get(READY)) or ledger.steps()[-1]["planned"] is None
+    if failed and is_waiting and not options.first and not options.no_budget:
         raise CarrierRefused(
             f"{failed:,} of the first {rows:,} rows (limits.canary_rows) failed: nothing more is sent. failed.csv says why. "
             "Mend the input or the job; or give --no-budget, and the same command goes on."
         )
     return True
+
+
+def _failed(issues: bytes | None) -> int:
+    """How many rows of a chunk failed; what is skipped was so already."""
+    settlement = unpack_settlement(issues)
+    bad = [number for number, (status, _, _) in enumerate(settlement.messages) if status == FAILED]
+    return int(np.isin(settlement.message, bad).sum())
 
 
 async def _until_signal(submission: Submission, work: Callable[[], Awaitable[None]]) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from pathlib import Path
 from typing import Any
 
 from batcher import operations
-from batcher.engine.folder import RunFolder, locked, run_folder
+from batcher.engine.folder import RunFolder, is_locked, locked, run_folder
 from batcher.errors import BatcherError, InputError
 from batcher.ledger import ACCEPTED, OPEN_STATES, PARKED, READY, UNKNOWN, Head, Ledger, Readings
 from batcher.model import Order
@@ -33,7 +32,7 @@ def standing(folder: RunFolder, job: Path) -> dict[str, Any]:
     finally:
         ledger.close()
     pid = attempts[-1]["facts"].get("pid") if attempts and attempts[-1]["ended"] is None else None
-    if pid and _is_running(pid):
+    if pid and is_locked(folder.path.parent):
         state, following = f"under way (pid {pid})", None
     elif not row["judged"]:
         state, following = "was stopped while the input was read", again(job)
@@ -42,7 +41,9 @@ def standing(folder: RunFolder, job: Path) -> dict[str, Any]:
     elif row["retired"] is not None:
         state, following = f"retired ({row['retired']})", None
     elif parked:
-        state, following = "unfinished", f"batcher resolve {job} {parked[0].number}"
+        state, following = "unfinished", f"batcher resolve {job} {parked[0].number} --run {folder.run_id}"
+        if chunks.keys() & set(OPEN_STATES) - {PARKED}:
+            following = f"{again(job)} (then {following})"
     else:
         state, following = "unfinished", again(job)
     return {
@@ -60,17 +61,6 @@ def standing(folder: RunFolder, job: Path) -> dict[str, Any]:
 def again(job: Path) -> str:
     """The command that goes on with a run."""
     return "the batcher run command that began it" if job.is_dir() else f"batcher run {job}"
-
-
-def _is_running(pid: int) -> bool:
-    """Whether that process, or another that got its number, is alive on this machine."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # somebody else's
-    return True
 
 
 def resolve(output: Path, run_id: str | None, number: int, *, order_id: str | None, not_sent: bool) -> str:
@@ -92,7 +82,7 @@ def resolve(output: Path, run_id: str | None, number: int, *, order_id: str | No
                     )
                 if not _ORDER_ID.fullmatch(order_id):
                     raise InputError(f'--order "{order_id}" is no order id (letters, digits and dashes).')
-                ledger.found(number, order_id)
+                ledger.found(number, order_id, by="a person")
             elif not_sent:
                 ledger.release(number)
             return _evidence(ledger, number)
@@ -104,7 +94,9 @@ def _check_open(ledger: Ledger, head: Head) -> None:
     """InputError unless a person may decide about the chunk; an order that one named wrongly is in doubt again."""
     if ledger.run()["retired"] is not None:
         raise InputError(f"{ledger.path.parent.name} was superseded: nothing of it is sent or asked for any more.")
-    if head.state == ACCEPTED and head.doubted and head.status is None:
+    found = [json.loads(event["detail"]) for event in ledger.events(head.number) if event["what"] == "found"]
+    is_named = bool(found) and found[-1].get("by") == "a person"
+    if head.state == ACCEPTED and is_named and head.status is None:
         ledger.park(head.number, "a person decides again; the carrier has not shown the order yet")
     elif head.state not in {PARKED, UNKNOWN}:
         raise InputError(f"Chunk {head.number} is {head.state}: nothing about it is in doubt.")

@@ -14,6 +14,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from batcher.carrier.converse import Conversation
+from batcher.carrier.limits import POLL, POST
 from batcher.carrier.wire import LEAST_AT_ONCE
 from batcher.errors import CarrierRefused
 from batcher.ledger import ACCEPTED, READY, REFUSED, SETTLED, UNKNOWN, Head
@@ -71,6 +72,9 @@ class Submission:
         #: chunks on their way to be sent
         self._unsent: set[int] = set()
         self._measured = False
+        #: orders whose end is asked for before the others', and how many of the first ended badly
+        self._telling: set[int] = set()
+        self._bad = 0
         self._deadline = math.inf
 
     async def run(self, *, send: bool = True) -> None:
@@ -90,15 +94,15 @@ class Submission:
         if self._error is not None:
             raise self._error
 
-    async def audit(self, *, with_unsent: bool = False) -> None:
+    async def audit(self, *, with_open: bool = False) -> None:
         """Look up every chunk that was in doubt or sent more than once: the carrier should hold one order of it, or none.
 
-        `with_unsent`: also those that will not be sent any more, though they are READY.
+        `with_open`: also those that are not at rest, of which nothing more will be sent or asked.
         """
         if not isinstance(self._conversation.operation.talk, Order):
             return
         with self._scope:
-            numbers = await self._conversation.record(self._ledger.unaudited, self._step, with_unsent=with_unsent)
+            numbers = await self._conversation.record(self._ledger.unaudited, self._step, with_open=with_open)
             async with anyio.create_task_group() as group:
                 for number in numbers:
                     await self._slot(number)
@@ -119,12 +123,14 @@ class Submission:
 
     async def _begin(self, send: bool) -> None:
         """Doubtful chunks first, then open orders, then what is to be sent."""
+        # An earlier start may have stopped here: what it left open is looked up and asked for all the same.
+        if send and (refused := await self._over_budget()):
+            self._error, send = refused, False
         for state in (UNKNOWN, ACCEPTED):
             for number in await self._conversation.record(self._ledger.numbers, self._step, state):
                 if number not in self._under_way:
                     self._start(number, state, send)
         if send:
-            await self._check_budget()
             await self._produce()
 
     async def _produce(self) -> None:
@@ -151,15 +157,32 @@ class Submission:
 
     async def _check_budget(self) -> None:
         """CarrierRefused when too many of the first orders were refused or FAILED: something is wrong with all of them."""
+        if refused := await self._over_budget():
+            raise refused
+
+    async def _over_budget(self) -> CarrierRefused | None:
         if not self._has_budget:
-            return
-        verdicts = await self._conversation.record(self._ledger.first_verdicts, FIRST_ORDERS)
+            return None
+        record = self._conversation.record
+        verdicts = await record(self._ledger.first_verdicts, self._step, FIRST_ORDERS)
         self._has_budget = len(verdicts) < FIRST_ORDERS
-        if (bad := sum(is_bad for _, is_bad in verdicts)) >= MOST_BAD_ORDERS:
-            raise CarrierRefused(
-                f"{bad} of the first {len(verdicts)} orders were refused or FAILED: nothing more is sent. failed.csv says "
-                "why. Mend the input or the job; or give --no-budget, and the same command goes on."
-            )
+        self._bad = sum(is_bad for _, is_bad in verdicts)
+        if self._bad < MOST_BAD_ORDERS or not await record(self._ledger.numbers, self._step, READY, most=1):
+            return None
+        said = await record(self._ledger.last_refusal, self._step)
+        return CarrierRefused(
+            f"{self._bad} of the first {len(verdicts)} orders that came to an end were refused or FAILED"
+            f"{f' ({said})' if said else ''}: nothing more is sent. Mend the input or the job; or give --no-budget, and the "
+            "same command goes on. failed.csv holds the rows that failed."
+        )
+
+    def _rank(self, number: int) -> int:
+        """Polls wait for what is to be sent, but not those of the first orders: they tell whether to go on at all."""
+        if not self._has_budget:
+            return POLL
+        if len(self._telling) < MOST_BAD_ORDERS + self._bad:
+            self._telling.add(number)
+        return POST if number in self._telling else POLL
 
     async def _wait(self, changed: anyio.Event) -> None:
         """Until a chunk comes to rest; when all are sent, at most so long."""
@@ -219,7 +242,7 @@ class Submission:
             elif state == UNKNOWN:
                 await conversation.look_up(number)
             elif send:
-                await conversation.follow(number, at_once=resumed)
+                await conversation.follow(number, at_once=resumed, rank=lambda: self._rank(number))
             else:
                 await conversation.ask_once(number)
                 return

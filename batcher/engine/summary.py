@@ -71,6 +71,8 @@ def summarize(folder: RunFolder, ledger: Ledger, tally: Tally, code: int) -> dic
         "warnings": counted(tally.warnings),
         "orders": ledger.orders_by_status(),
         "doubled_orders": [ids for _, ids in ledger.doubles()],
+        #: chunks of which the list of orders did not show whether they were executed once
+        "unlisted_chunks": ledger.unlisted(),
         #: orders whose refusal named nobody were sent again in halves: how many those were, and the rows that went through
         "halved_orders": len(halved),
         "rows_saved_by_halving": sum(map(_saved, halved, map(ledger.issues, [head.number for head in halved]))),
@@ -134,6 +136,10 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         )
     if doubled := summary.get("doubled_orders"):
         lines.append("EXECUTED MORE THAN ONCE: " + "; ".join(" and ".join(ids) for ids in doubled))
+    if chunks := summary.get("unlisted_chunks"):
+        lines.append(
+            f"NOT LISTED by the carrier: whether chunks {', '.join(map(str, chunks))} were executed only once is not known"
+        )
     if killed := summary.get("killed_attempts"):
         lines.append(f"  without those of {killed} attempts that were killed")
     return "\n".join(lines) + "\n"

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from batcher.errors import InputError, StorageFailed
 from batcher.ledger.file import READS, open_file, transaction
 from batcher.ledger.rows import Head, chunk_of, head_of
-from batcher.ledger.states import ACCEPTED, READY, REFUSED, RETIRED, SENDING, SETTLED, UNKNOWN
+from batcher.ledger.states import ACCEPTED, PARKED, READY, REFUSED, RETIRED, SENDING, SETTLED, UNKNOWN
 from batcher.ledger.tables import ATTEMPT, CHUNK, CHUNK_ISSUES, CHUNK_ROWS, EVENT, RUN, STEP
 from batcher.model import Chunk
 
@@ -138,6 +138,14 @@ class Readings:
             rows = db.execute(sa.select(CHUNK).where(CHUNK.c.first == 1).order_by(CHUNK.c.number)).mappings().all()
         return list(map(head_of, rows))
 
+    def last_refusal(self, step: int) -> str:
+        """What the carrier said when it last refused a chunk of a step; "" when it refused none."""
+        query = sa.select(EVENT.c.detail).join(CHUNK, CHUNK.c.number == EVENT.c.chunk)
+        here = query.where(CHUNK.c.step == step, EVENT.c.what == "refused").order_by(EVENT.c.id.desc()).limit(1)
+        with self._reading() as db:
+            detail = db.scalar(here)
+        return str(json.loads(detail).get("why", "")) if detail else ""
+
     def halved_heads(self) -> list[Head]:
         """The chunks that are parts of a refused one whose error named nobody, and were sent."""
         query = sa.select(CHUNK).where(CHUNK.c.level > 0, CHUNK.c.attempt > 0).order_by(CHUNK.c.number)
@@ -145,31 +153,47 @@ class Readings:
             return list(map(head_of, db.execute(query).mappings().all()))
 
     def is_family_refused(self, family: int) -> bool:
-        """Whether nothing of a chunk whose rows were halved again and again was accepted yet."""
-        taken = CHUNK.c.state.in_((ACCEPTED, SETTLED))
+        """Whether nothing of a chunk whose rows were halved again and again was accepted yet, or may have been."""
+        taken = CHUNK.c.state.in_((UNKNOWN, PARKED, ACCEPTED, SETTLED))
         with self._reading() as db:
             return db.execute(sa.select(CHUNK.c.number).where(CHUNK.c.family == family, taken).limit(1)).first() is None
 
-    def first_verdicts(self, most: int) -> list[tuple[int, bool]]:
-        """(chunk, whether it was refused or FAILED) of the planned chunks that had an end first."""
+    def is_family_under_way(self, family: int, below: int) -> bool:
+        """Whether a part of it `below` that level has not been answered yet."""
+        query = sa.select(CHUNK.c.number).where(
+            CHUNK.c.family == family, CHUNK.c.state == SENDING, CHUNK.c.level < below
+        )
+        with self._reading() as db:
+            return db.execute(query.limit(1)).first() is not None
+
+    def first_verdicts(self, step: int, most: int) -> list[tuple[int, bool]]:
+        """(chunk, whether it was refused or FAILED) of the planned chunks of a step that had an end first."""
         ended = sa.select(EVENT.c.chunk, CHUNK.c.state, CHUNK.c.status).join(CHUNK, CHUNK.c.number == EVENT.c.chunk)
-        query = ended.where(EVENT.c.what.in_(("refused", "settled")), CHUNK.c.parent.is_(None)).order_by(EVENT.c.id)
+        first = (EVENT.c.what.in_(("refused", "settled")), CHUNK.c.step == step, CHUNK.c.parent.is_(None))
+        query = ended.where(*first).order_by(EVENT.c.id)
         with self._reading() as db:
             rows = db.execute(query.limit(most)).all()
         return [(number, state == REFUSED or status == "FAILED") for number, state, status in rows]
 
-    def unaudited(self, step: int, *, with_unsent: bool = False) -> list[int]:
+    def unaudited(self, step: int, *, with_open: bool = False) -> list[int]:
         """Chunks of a step at rest that were in doubt, or sent more than once, and were not looked up since they were sent last.
 
-        With `with_unsent`, also those that were proven absent and are about to be retired.
+        With `with_open`, also those of which nothing more will be sent or asked: the run is about to be retired.
         """
         sent, audited = map(_last_event, ("sending", "audited"))
-        resting = CHUNK.c.state.in_((SETTLED, REFUSED, RETIRED, *([READY] if with_unsent else [])))
+        resting = CHUNK.c.state.in_((SETTLED, REFUSED, RETIRED, *((READY, ACCEPTED, PARKED) if with_open else ())))
         query = sa.select(CHUNK.c.number).where(
             CHUNK.c.step == step, resting, (CHUNK.c.doubted == 1) | (CHUNK.c.attempt > 1), sent > audited
         )
         with self._reading() as db:
             return list(db.scalars(query.order_by(CHUNK.c.number)))
+
+    def unlisted(self) -> list[int]:
+        """Chunks that may have been executed twice, of which the carrier's list did not show enough to tell."""
+        tried, sent, audited = map(_last_event, ("not listed", "sending", "audited"))
+        query = sa.select(CHUNK.c.number).where(tried > sent, tried > audited).order_by(CHUNK.c.number)
+        with self._reading() as db:
+            return list(db.scalars(query))
 
     def head(self, number: int) -> Head:
         """InputError when there is no such chunk."""

@@ -199,11 +199,11 @@ class Ledger(Readings):
             _set_issues(db, number, early)
             _note(db, number, "accepted", {"order_id": order_id, "status": status})
 
-    def found(self, number: int, order_id: str, others: Sequence[str] = ()) -> None:
+    def found(self, number: int, order_id: str, others: Sequence[str] = (), by: str = "a look-up") -> None:
         """UNKNOWN or PARKED → ACCEPTED: a look-up, or a person, found the order. `others`: doubles of it."""
         with self._transaction() as db:
             move(db, number, (UNKNOWN, PARKED), ACCEPTED, {"order_id": order_id, "why": None})
-            _note(db, number, "found", {"order_id": order_id, "others": list(others)})
+            _note(db, number, "found", {"order_id": order_id, "others": list(others), "by": by})
 
     def absent(self, number: int, why: str) -> str:
         """UNKNOWN → READY, with the same CustomerOrderId; after two re-sends → PARKED. The new state."""
@@ -242,12 +242,14 @@ class Ledger(Readings):
             _set_issues(db, number, issues)
             _note(db, number, "settled", {"status": status})
 
-    def refuse(self, number: int, attempt: int, issues: bytes | None, children: Sequence[Planned] = ()) -> None:
-        """SENDING → REFUSED: nothing was created; rows that nobody named go on as `children`."""
+    def refuse(
+        self, number: int, attempt: int, issues: bytes | None, children: Sequence[Planned] = (), why: str = ""
+    ) -> None:
+        """SENDING → REFUSED: nothing was created, the carrier said `why`; rows that nobody named go on as `children`."""
         with self._transaction() as db:
             move(db, number, (SENDING,), REFUSED, {"why": None}, attempt=attempt)
             _set_issues(db, number, issues)
-            _note(db, number, "refused", {"children": insert_chunks(db, children)})
+            _note(db, number, "refused", {"children": insert_chunks(db, children), "why": why})
 
     def divide(self, number: int, children: Sequence[Planned]) -> None:
         """READY → REFUSED: unsent, for its sister half was accepted; its rows go on as `children`."""
@@ -259,6 +261,11 @@ class Ledger(Readings):
         """What the carrier's list shows of a chunk that may have been executed twice."""
         with self._transaction() as db:
             _note(db, number, "audited", {"orders": list(order_ids)})
+
+    def not_listed(self, number: int) -> None:
+        """The carrier's list does not show an order that is there: whether it was executed once is not known."""
+        with self._transaction() as db:
+            _note(db, number, "not listed", {})
 
     def recover(self, step: int, *, repeatable: bool) -> int:
         """What a dead process left in SENDING: UNKNOWN, or READY where repeating is harmless. How many."""

@@ -162,7 +162,7 @@ async def test_an_audit_of_an_order_that_was_never_accepted(tmp_path):
 
 
 async def test_an_audit_without_a_clear_answer(tmp_path):
-    """A list that never shows the order ends the run for later, and the next start asks again; a late one is waited for."""
+    """A list that nobody can read ends the run for later; one that never shows the order proves nothing, and is told."""
     faults = [
         lists("status", nth=(1,), status=503),
         lists("status", nth=(2,), status=429, headers={"Retry-After": "0"}),
@@ -171,15 +171,25 @@ async def test_an_audit_without_a_clear_answer(tmp_path):
         doubt(way, 1)
         way.ledger.found(1, "never-listed")
         Turned.of(way.wire)
-        with pytest.raises(CarrierUnavailable, match="chunk 1 was executed only once could not be asked"):
-            await way.conversation.audit(1)
-        assert way.ledger.doubles() == []
+        await way.conversation.audit(1)
+        assert (way.ledger.doubles(), way.ledger.unlisted()) == ([], [1])
         await way.post(1)
         way.ledger.park(1, "not shown")
         way.ledger.found(1, next(iter(way.account.orders)))
         way.ledger.settle(1, "COMPLETE", None)
         await way.conversation.audit(1)
-        assert (way.ledger.unaudited(1), way.ledger.doubles()) == ([], [])
+        assert (way.ledger.unaudited(1), way.ledger.doubles(), way.ledger.unlisted()) == ([], [], [])
+
+
+async def test_an_audit_of_a_list_that_nobody_can_read(tmp_path):
+    """The next start asks again."""
+    async with line(tmp_path, lots(1), faults=[lists("garbage")]) as way:
+        doubt(way, 1)
+        way.ledger.found(1, "ab-1")
+        Turned.of(way.wire)
+        with pytest.raises(CarrierUnavailable, match="chunk 1 was executed only once could not be asked"):
+            await way.conversation.audit(1)
+        assert way.ledger.unlisted() == []
 
 
 async def test_an_error_restarts_the_count(tmp_path):

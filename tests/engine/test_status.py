@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from batcher.engine.folder import RunFolder, locked
 from batcher.engine.identity import opened
 from batcher.engine.status import resolve, standing
 from batcher.errors import InputError, LockHeld
-from batcher.ledger import Ledger
+from batcher.ledger import Ledger, planned
 from tests.engine.runs import SMS, begun
 
 ROWS = "tn\n9195550123\n9195550124\n"
@@ -41,7 +41,7 @@ def park(ledger: Ledger) -> None:
     [
         pytest.param(lambda ledger: None, "unfinished", {"READY": 1}, "batcher run job.toml", id="nothing sent yet"),
         pytest.param(doubt, "unfinished", {"UNKNOWN": 1}, "batcher run job.toml", id="in doubt"),
-        pytest.param(park, "unfinished", {"PARKED": 1}, "batcher resolve job.toml 1", id="parked"),
+        pytest.param(park, "unfinished", {"PARKED": 1}, "batcher resolve job.toml 1 --run run", id="parked"),
         pytest.param(
             lambda ledger: ledger.retire_run("SUPERSEDED"), "retired (SUPERSEDED)", {"RETIRED": 1}, None, id="retired"
         ),
@@ -75,15 +75,33 @@ def test_an_input_that_was_not_read_to_its_end(tmp_path):
 
 
 def test_a_run_that_is_under_way_is_left_alone(run):
-    """Its process is alive: there is nothing to type. Of a dead one, the same command goes on."""
+    """Its folder is held: there is nothing to type. Of a dead one, the same command goes on, whoever has its number now."""
     folder, ledger = run
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        ledger.begin_attempt({"pid": process.pid})
+    ledger.begin_attempt({"pid": os.getpid()})
+    with locked(folder.path.parent):
         found = standing(folder, JOB)
-        assert (found["state"], found["next"]) == (f"under way (pid {process.pid})", None)
-        process.communicate(b"\n", timeout=30)
+        assert (found["state"], found["next"]) == (f"under way (pid {os.getpid()})", None)
     found = standing(folder, JOB)
     assert (found["state"], found["next"]) == ("unfinished", "batcher run job.toml")
+
+
+def test_what_is_unsent_goes_on_beside_what_is_parked(run):
+    """A chunk that waits for a person keeps no other from being sent."""
+    folder, ledger = run
+    park(ledger)
+    ledger.add_chunks(
+        [planned(1, rows=np.array([2]), tns=np.array([12012000002]), envelope={}, groups=[{}], group=np.array([0]))]
+    )
+    assert standing(folder, JOB)["next"] == "batcher run job.toml (then batcher resolve job.toml 1 --run run)"
+
+
+def test_an_order_that_a_look_up_found_is_in_no_doubt(run):
+    """Nobody may say that it was never sent; what a person named may be decided again."""
+    folder, ledger = run
+    doubt(ledger)
+    ledger.found(1, "ab-1")
+    with pytest.raises(InputError, match="Chunk 1 is ACCEPTED: nothing about it is in doubt"):
+        resolve(folder.path.parent, "run", 1, order_id=None, not_sent=True)
 
 
 def test_runs_without_a_job_file_are_named_by_their_folder(run, tmp_path):
@@ -91,7 +109,7 @@ def test_runs_without_a_job_file_are_named_by_their_folder(run, tmp_path):
     folder, ledger = run
     assert standing(folder, tmp_path)["next"] == "the batcher run command that began it"
     park(ledger)
-    assert standing(folder, tmp_path)["next"] == f"batcher resolve {tmp_path} 1"
+    assert standing(folder, tmp_path)["next"] == f"batcher resolve {tmp_path} 1 --run {folder.run_id}"
 
 
 def test_the_evidence(run, tmp_path):

@@ -463,7 +463,7 @@ def test_events(ledger):
         ("not executed", {"why": "status 429"}),
         ("sending", {"attempt": 2}),
         ("in doubt", {"why": "reset"}),
-        ("found", {"order_id": "ab-1", "others": ["ab-2"]}),
+        ("found", {"order_id": "ab-1", "others": ["ab-2"], "by": "a look-up"}),
         ("settled", {"status": "COMPLETE"}),
     ]
     assert [event["at"] for event in events] == sorted(event["at"] for event in events)

@@ -425,7 +425,7 @@ class Chunks(RuleBasedStateMachine):
         }
         assert {number: set(ids) for number, ids in self.ledger.doubles()} == doubles
         planned_ones = [number for number in self.verdicts if self.chunks[number].parent is None]
-        assert self.ledger.first_verdicts(3) == [
+        assert self.ledger.first_verdicts(1, 3) == [
             (number, self.chunks[number].state == REFUSED or self.chunks[number].status == "FAILED")
             for number in planned_ones[:3]
         ]
