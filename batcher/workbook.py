@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from batcher.sheet import Cells
 
-#: A workbook is read whole: at most so many bytes, packed and unpacked.
+#: Of a workbook, packed and unpacked.
 MAX_BYTES, MAX_UNPACKED_BYTES = 64 * 1024 * 1024, 1024 * 1024 * 1024
 
 #: What reading a damaged, encrypted or odd archive raises; NotImplementedError is a RuntimeError.
