@@ -1,109 +1,232 @@
-"""What the XML of a workbook's sheets says, where whoever reads it would say nothing: errors, uncalculated formulas, odd places."""
+"""One sheet of a workbook, as its XML says it: what whoever reads it would leave out or misread without a word.
+
+That is errors, uncalculated formulas, numbers in several pieces, odd places, and cells that would fill the memory. Streams, and
+does not know which number is a date.
+"""
 
 from __future__ import annotations
 
-import io
 import re
 import zipfile
-from collections.abc import Container
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, BinaryIO
 
-from lxml import etree
-
+from batcher import markup
 from batcher.scan import Refuse
 
-#: A sheet is a rectangle up to its last cell.
-MAX_CELLS = 20_000_000
+#: All sheets together, each a rectangle from its first cell to its last. Whoever reads a sheet takes some 100 bytes for a cell.
+MAX_CELLS = 4_000_000
+#: Characters of all cells, where a text that many of them share counts as often as it is used, and of the shared texts.
+MAX_TEXT = 256 * 1024 * 1024
 
+#: What whoever reads a sheet knows as an error; it fails at others.
+ERRORS = frozenset({"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"})
+
+AS_CSV = "Export the sheet as CSV (UTF-8)"
+_ANEW = "Save the workbook again from a spreadsheet, or the sheet as CSV (UTF-8)"
 _PLACE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
-#: No file, host or entity is asked for what a document says, and no remark stands between its digits.
-_SAFE: dict[str, Any] = {
-    "resolve_entities": False,
-    "no_network": True,
-    "load_dtd": False,
-    "huge_tree": False,
-    "remove_comments": True,
-    "remove_pis": True,
-}
-_ANEW = "Save the workbook again from a spreadsheet, or as CSV"
-_BLOCK_BYTES = 1024 * 1024
+_MAX_ROWS, _MAX_COLUMNS = 1_048_576, 16_384
 
 
-def check_cells(file: BinaryIO, refuse: Refuse) -> int | None:
-    """How many cells hold a value; None in a binary workbook. InputError for what would read as empty, and for one cell far
-    away that fills the memory. Every part is read to its end, which checks it.
-    """
-    with zipfile.ZipFile(file) as archive:
-        parts = [name for name in archive.namelist() if name.startswith("xl/") and not name.endswith("/")]
-        if "xl/workbook.bin" in parts:
-            return None
-        for name in parts:
-            with archive.open(name) as part:
-                while part.read(_BLOCK_BYTES):
-                    pass
-        strings = [name for name in parts if name.lower() == "xl/sharedstrings.xml"]
-        empty = _empty_strings(archive.read(strings[0])) if strings else set()
-        return sum(_check_sheet(archive, name, empty, refuse) for name in parts if name.lower().endswith(".xml"))
+@dataclass(slots=True)
+class Cells:
+    """What stands in a sheet."""
+
+    #: how many cells hold a value that is no error
+    count: int = 0
+    #: where errors stand, in the order of rows and then of columns; as numbers, for there may be millions
+    _places: array[int] = field(default_factory=lambda: array("Q"))
+    _errors: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.count or self._errors)
+
+    def errors(self) -> Iterator[tuple[int, int, str]]:
+        """Row and column, both counted from 0, and the error as it is written."""
+        for place, error in zip(self._places, self._errors, strict=True):
+            yield *divmod(place, _MAX_COLUMNS), error
+
+    def add_error(self, row: int, column: int, error: str) -> None:
+        self._places.append(row * _MAX_COLUMNS + column)
+        self._errors.append(error)
 
 
-def _empty_strings(xml: bytes) -> set[str]:
-    """Numbers of the shared texts that are empty."""
-    found = set()
-    for number, (_, item) in enumerate(etree.iterparse(io.BytesIO(xml), tag="{*}si", **_SAFE)):
-        if not any(text.text for text in item.iter("{*}t")):
-            found.add(str(number))
-        item.clear()
-    return found
+class Room:
+    """What all sheets take together."""
+
+    def __init__(self, refuse: Refuse) -> None:
+        self.refuse = refuse
+        #: cells of the sheets that were read to their ends
+        self.cells = 0
+        self._text = 0
+
+    def add_text(self, length: int) -> None:
+        self._text += length
+        if self._text > MAX_TEXT:
+            what = f"its cells hold more than {MAX_TEXT // 1024 // 1024} million characters together"
+            raise self.refuse("BAD_CONTAINER", what, AS_CSV)
 
 
-def _check_sheet(archive: zipfile.ZipFile, name: str, empty: Container[str], refuse: Refuse) -> int:
-    """How many cells of a sheet hold a value; 0 of what is no sheet."""
-    count, row, column, height, width, space = 0, 0, 0, 0, 0, ""
-    with archive.open(name) as part:
-        for event, element in etree.iterparse(part, events=("start", "end"), tag=("{*}row", "{*}c"), **_SAFE):
-            is_row = element.tag.endswith("row")
-            if is_row and event == "start":
-                if not row and not element.getroottree().getroot().tag.endswith("worksheet"):
-                    return 0
-                row, column, space = _later(int(element.get("r") or row + 1), row, refuse), 0, element.tag[:-3]
-            elif is_row:
-                del element.getparent()[0]
-            elif event == "end":
-                said = element.get("r")
-                place = _PLACE.fullmatch(said) if said else None
-                column = _later(_number(place[1]) if place else column + 1, column, refuse)
-                if said and (place is None or int(place[2]) != row):
-                    raise refuse("BAD_CONTAINER", "a cell stands in another row than it says", _ANEW)
-                if _is_filled(element, space, empty, refuse):
-                    count, height, width = count + 1, row, max(width, column)
-                    if height * width > MAX_CELLS:
-                        raise refuse("BAD_CONTAINER", "a cell stands far away from the others", f"Delete it. {_ANEW}")
-    return count
+class Sheet:
+    """One sheet: its cells in their order, each judged where it ends."""
 
+    def __init__(self, name: str, lengths: array[int], room: Room) -> None:
+        self.name = name
+        self.cells = Cells()
+        self._lengths, self._room = lengths, room
+        #: None before the first tag
+        self._is_sheet: bool | None = None
+        self._row = self._column = 0
+        #: the rectangle of cells with a value: its first and last row, its first and last column
+        self._top = self._bottom = self._left = self._right = 0
+        self._is_cell = False
+        self._depth = 0
 
-def _is_filled(cell: etree._Element, space: str, empty: Container[str], refuse: Refuse) -> bool:
-    """Whether a cell holds a value; `space` is its namespace, as in "{…}c".
+    def read(self, archive: zipfile.ZipFile, part: str) -> None:
+        """Up to its end, also what turns out to be no sheet."""
+        self._parser = parser = markup.parser()
+        parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
+        parser.CharacterDataHandler = self._add
+        parser.CommentHandler = parser.StartCdataSectionHandler = self._split
+        parser.ProcessingInstructionHandler = self._split
+        with archive.open(part) as content:
+            markup.parse(parser, content, lambda: self._is_sheet is not False)
+            markup.read_through(content)
+        self._room.cells += self._area()
 
-    InputError for an error, and for a formula that was never calculated.
-    """
-    kind, value = cell.get("t"), cell.find(f"{space}v")
-    text = "" if value is None else value.text or ""
-    if kind == "e":
-        raise refuse("BAD_CONTAINER", "a cell holds an error such as #N/A", f"Mend it. {_ANEW}")
-    # Excel writes t="str" and an empty <v> for a formula whose result is the empty text.
-    if not text and not (kind == "str" and value is not None) and cell.find(f"{space}f") is not None:
-        raise refuse("BAD_CONTAINER", "a cell holds a formula without its value", f"Open it in a spreadsheet. {_ANEW}")
-    if kind == "inlineStr":
-        return any(part.text for part in cell.iter("{*}t"))
-    return bool(text) and not (kind == "s" and text in empty)
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        name = markup.local(tag)
+        self._depth += 1
+        if self._depth > markup.MAX_DEPTH:
+            raise markup.TooDeep
+        if self._is_cell:
+            self._start_inside(name)
+        elif name == "c":
+            self._start_cell(attributes)
+        elif name == "row":
+            self._row, self._column = self._later(int(attributes.get("r") or self._row + 1), self._row), 0
+        elif self._is_sheet is None:
+            self._is_sheet = name == "worksheet"
+            if not self._is_sheet:
+                self._parser.StartElementHandler = self._parser.EndElementHandler = None
 
+    def _start_cell(self, attributes: dict[str, str]) -> None:
+        said = attributes.get("r")
+        place = _PLACE.fullmatch(said) if said else None
+        if said and (place is None or int(place[2]) != self._row):
+            raise self._refusal("BAD_CONTAINER", f"{self.name}!{said} stands in another row than it says", _ANEW)
+        self._column = self._later(_number(place[1]) if place else self._column + 1, self._column)
+        if self._row > _MAX_ROWS or self._column > _MAX_COLUMNS:
+            raise self._refusal("BAD_CONTAINER", f"{self._place()} lies outside of any sheet", _ANEW)
+        self._kind = attributes.get("t", "n")
+        self._is_cell, self._leaf, self._is_phonetic, self._is_split = True, "", False, False
+        self._values, self._formulas, self._text, self._length, self._begin = 0, 0, "", 0, -1
 
-def _later(now: int, before: int, refuse: Refuse) -> int:
-    """A row's or column's number, which follows the one before; of two with the same one would be lost."""
-    if now <= before:
-        raise refuse("BAD_CONTAINER", "its cells are there twice, or in no order", _ANEW)
-    return now
+    def _start_inside(self, name: str) -> None:
+        if self._leaf == "v":
+            self._is_split = True
+        elif name == "v":
+            self._leaf = "v"
+            self._values += 1
+        elif name == "is":
+            self._values += 1
+        elif name == "f":
+            self._leaf = "f"
+            self._formulas += 1
+        elif name == "rPh":
+            self._is_phonetic = True
+        elif name == "t" and not self._is_phonetic:
+            self._leaf = "t"
+
+    def _add(self, text: str) -> None:
+        if not self._is_cell:
+            return
+        if self._leaf == "v":
+            if self._begin < 0:
+                self._begin = self._parser.CurrentByteIndex
+            self._text += text
+            self._room.add_text(len(text))
+        elif self._leaf == "t":
+            self._length += len(text)
+            self._room.add_text(len(text))
+
+    def _split(self, *_: str) -> None:
+        if self._is_cell and self._leaf == "v":
+            self._is_split = True
+
+    def _end(self, tag: str) -> None:
+        self._depth -= 1
+        if not self._is_cell:
+            return
+        name = markup.local(tag)
+        if name == "v":
+            # A reference such as &#48; is longer in the file than what it stands for. Whoever reads a number stops there,
+            # but not whoever reads the text of a formula.
+            if self._text and self._kind != "str":
+                self._is_split |= self._parser.CurrentByteIndex - self._begin != len(self._text.encode())
+            self._leaf = ""
+        elif name in {"f", "t"}:
+            self._leaf = ""
+        elif name == "rPh":
+            self._is_phonetic = False
+        elif name == "c":
+            self._is_cell = False
+            self._judge()
+
+    def _judge(self) -> None:
+        if self._is_split or self._values > 1:
+            raise self._refusal("BAD_CONTAINER", f"{self._place()} holds a value in several pieces", _ANEW)
+        # Excel writes t="str" and an empty <v> for a formula whose result is the empty text.
+        if self._formulas and not (self._text or self._length or (self._kind == "str" and self._values)):
+            what = f"{self._place()} holds a formula that was never calculated"
+            raise self._refusal("BAD_CONTAINER", what, f"Open it in a spreadsheet. {_ANEW}")
+        if self._values:
+            self._lay_out()
+        if self._kind == "e":
+            if self._text not in ERRORS:
+                what = f'{self._place()} holds the error "{self._text[:20]}", which cannot be read'
+                raise self._refusal("BAD_CONTAINER", what, f"Mend it. {_ANEW}")
+            self.cells.add_error(self._row - 1, self._column - 1, self._text)
+        elif self._is_filled():
+            self.cells.count += 1
+
+    def _is_filled(self) -> bool:
+        if self._kind != "s" or not self._text:
+            return bool(self._text) or self._length > 0
+        if not (self._text.isascii() and self._text.isdigit() and int(self._text) < len(self._lengths)):
+            raise self._refusal("BAD_CONTAINER", f"{self._place()} holds a text that is not there", _ANEW)
+        length = self._lengths[int(self._text)]
+        self._room.add_text(length)
+        return length > 0
+
+    def _lay_out(self) -> None:
+        """Make room for a cell; an empty one with a value's tags may be given some."""
+        if not self._top:
+            self._top, self._left = self._row, self._column
+        self._bottom = self._row
+        self._left, self._right = min(self._left, self._column), max(self._right, self._column)
+        if self._room.cells + self._area() > MAX_CELLS:
+            what = f"up to {self._place()}, its sheets span more than {MAX_CELLS:,} cells"
+            raise self._refusal("BAD_CONTAINER", what, f"Delete what stands far away from the others. {AS_CSV}")
+
+    def _area(self) -> int:
+        return (self._bottom - self._top + 1) * (self._right - self._left + 1) if self._top else 0
+
+    def _later(self, now: int, before: int) -> int:
+        """A row's or column's number, which follows the one before; of two with the same one would be lost."""
+        if now <= before:
+            what = f"{self.name}, row {self._row or now}: cells are there twice, or in no order"
+            raise self._refusal("BAD_CONTAINER", what, _ANEW)
+        return now
+
+    def _place(self) -> str:
+        return f"{self.name}!{_letters(self._column)}{self._row}"
+
+    @property
+    def _refusal(self) -> Refuse:
+        return self._room.refuse
 
 
 @cache
@@ -113,3 +236,11 @@ def _number(letters: str) -> int:
     for letter in letters:
         number = 26 * number + ord(letter) - 64
     return number
+
+
+def _letters(number: int) -> str:
+    letters = ""
+    while number:
+        number, letter = divmod(number - 1, 26)
+        letters = chr(65 + letter) + letters
+    return letters

@@ -1,7 +1,6 @@
 """Excel workbooks: the one sheet that holds rows, as CSV. Needs the extra `tn-batcher[excel]`.
 
-Whole numbers below 2^53 are written with all their digits, never in scientific notation. What an old one (.xls) shows as an
-error reads as text or as empty.
+Whole numbers below 2^53 are written with all their digits, never in scientific notation. Errors are texts, as they are shown.
 """
 
 from __future__ import annotations
@@ -12,19 +11,24 @@ import io
 import os
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from batcher.errors import InputError
 from batcher.origin import Origin, unnamed
 from batcher.scan import Refuse
 
-#: A workbook is read whole: at most so many bytes, packed and unpacked.
+if TYPE_CHECKING:
+    from python_calamine import CalamineSheet
+
+    from batcher.sheet import Cells
+
+#: Of a workbook, packed and unpacked.
 MAX_BYTES, MAX_UNPACKED_BYTES = 64 * 1024 * 1024, 1024 * 1024 * 1024
 
-#: What reading a damaged, encrypted or odd archive raises; NotImplementedError is a RuntimeError, lxml's a SyntaxError.
-_BROKEN = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError, OSError, SyntaxError)
+#: What reading a damaged, encrypted or odd archive raises; NotImplementedError is a RuntimeError.
+_BROKEN = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError, OSError)
 _OLD = b"\xd0\xcf\x11\xe0"
 _ZIP = b"PK\x03\x04"
 
@@ -42,48 +46,80 @@ def is_one(file: BinaryIO) -> bool:
 
 
 def as_csv(origin: Origin, spool: Path, refuse: Refuse) -> Origin:
-    """The sheet as CSV in an unnamed file in `spool`; rows without any value are left out.
+    """The sheet as CSV in an unnamed file in `spool`; rows without any value are left out, errors are texts.
 
-    InputError: the extra is not installed, the workbook is too large or damaged, or several sheets hold rows.
+    InputError: the extra is not installed, the workbook is old, too large or damaged, a cell of it would be misread, or
+    several sheets hold rows.
     """
-    from batcher.sheet import check_cells
+    from batcher.archive import check_cells
 
+    if os.pread(origin.file.fileno(), 4, 0) == _OLD:
+        # Its errors and the formulas without a value read as empty, and nothing tells.
+        raise refuse("BAD_CONTAINER", "the cells of an old workbook (.xls) cannot be checked", "Save it as .xlsx")
     try:
         import python_calamine as calamine
     except ImportError as error:
         remedy = 'Save the sheet as CSV (UTF-8), or install what reads it: pip install "tn-batcher[excel]"'
         raise refuse("BAD_CONTAINER", "it is an Excel workbook", remedy) from error
     try:
-        is_packed = os.pread(origin.file.fileno(), 4, 0) == _ZIP
-        if origin.size > MAX_BYTES or (is_packed and _unpacked(origin.file) > MAX_UNPACKED_BYTES):
+        if origin.size > MAX_BYTES or _unpacked(origin.file) > MAX_UNPACKED_BYTES:
             raise refuse("BAD_CONTAINER", "it is too large for a workbook", "Save the sheet as CSV (UTF-8)")
-        count = check_cells(origin.file, refuse) if is_packed else None
+        sheets = check_cells(origin.file, refuse)
+        chosen = _chosen(sheets, refuse)
         origin.file.seek(0)
         book = calamine.CalamineWorkbook.from_filelike(origin.file)
-        sheets = {name: _texts(book.get_sheet_by_name(name).to_python()) for name in book.sheet_names}
+        if set(book.sheet_names) != set(sheets):
+            raise _unread(refuse)
+        for name in set(book.sheet_names) - {chosen}:
+            if any(_rows(book.get_sheet_by_name(name), sheets[name], refuse)):
+                raise _unread(refuse)
+        kept = _written(_rows(book.get_sheet_by_name(chosen), sheets[chosen], refuse), spool)
     except (calamine.CalamineError, OverflowError, *_BROKEN) as error:
         raise refuse("BAD_CONTAINER", f"it is a damaged or protected workbook ({error})", "Save it anew") from error
-    # Whoever wrote it in an unusual way may be misread: what was counted has to be there.
-    if count is not None and count != sum(bool(cell) for rows in sheets.values() for row in rows for cell in row):
-        raise refuse("BAD_CONTAINER", "not every cell of it can be read", "Save it anew from a spreadsheet, or as CSV")
-    sheets = {name: [row for row in rows if any(row)] for name, rows in sheets.items()}
-    filled = {name: rows for name, rows in sheets.items() if rows}
+    origin.close()
+    return Origin(origin.path, kept)
+
+
+def _chosen(sheets: Mapping[str, Cells], refuse: Refuse) -> str:
+    """The name of the sheet that holds rows."""
+    filled = [name for name, cells in sheets.items() if cells]
     if not filled:
         raise refuse("EMPTY_FILE", "no sheet of it holds a value", "Check what wrote it")
     if len(filled) > 1:
         what = f"several of its sheets hold rows ({', '.join(filled)})"
         raise refuse("BAD_CONTAINER", what, "Save the one that is meant as CSV (UTF-8)")
-    origin.close()
-    return Origin(origin.path, _written(next(iter(filled.values())), spool))
+    return filled[0]
+
+
+def _rows(sheet: CalamineSheet, cells: Cells, refuse: Refuse) -> Iterator[list[str]]:
+    """The rows that hold a text, one by one, with their errors. InputError when other cells than the counted are there."""
+    # Rows come from the first of the sheet on, columns from the first that holds a value.
+    _, left = sheet.start or (0, 0)
+    errors, count = cells.errors(), 0
+    error = next(errors, None)
+    for number, row in enumerate(sheet.iter_rows()):
+        texts = [_text(cell) for cell in row]
+        count += sum(map(bool, texts))
+        while error is not None and error[0] == number:
+            place = error[1] - left
+            if not 0 <= place < len(texts) or texts[place]:
+                raise _unread(refuse)
+            texts[place] = error[2]
+            error = next(errors, None)
+        if any(texts):
+            yield texts
+    # Whoever wrote it in an unusual way may be misread: what was counted has to be there.
+    if count != cells.count or error is not None:
+        raise _unread(refuse)
+
+
+def _unread(refuse: Refuse) -> InputError:
+    return refuse("BAD_CONTAINER", "not every cell of it can be read", "Save it anew from a spreadsheet, or as CSV")
 
 
 def _unpacked(file: BinaryIO) -> int:
     with zipfile.ZipFile(file) as archive:
         return sum(entry.file_size for entry in archive.infolist())
-
-
-def _texts(cells: Sequence[Sequence[Any]]) -> list[list[str]]:
-    return [[_text(cell) for cell in row] for row in cells]
 
 
 def _text(cell: Any) -> str:
@@ -98,12 +134,16 @@ def _text(cell: Any) -> str:
             return str(cell)
 
 
-def _written(rows: Sequence[Sequence[str]], spool: Path) -> BinaryIO:
+def _written(rows: Iterable[Sequence[str]], spool: Path) -> BinaryIO:
     try:
         kept = unnamed(spool)
         text = io.TextIOWrapper(kept, "utf-8", newline="", write_through=True)
-        # Quoted, nothing that stands in a cell is taken for what separates the columns.
-        csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
+        try:
+            # Quoted, nothing that stands in a cell is taken for what separates the columns.
+            csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
+        except BaseException:
+            text.close()
+            raise
         text.detach()
     except OSError as error:
         raise InputError(f"{spool}: the rows of a workbook cannot be kept here ({error.strerror}).") from error

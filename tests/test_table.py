@@ -26,7 +26,11 @@ def written(folder: Path, content: bytes) -> Path:
         pytest.param(b"", "EMPTY_FILE", id="empty"),
         pytest.param(b"\xef\xbb\xbf\r\n\r\n", "EMPTY_FILE", id="BOM and blank lines"),
         pytest.param(b"PK\x03\x04\x14\x00\x06\x00", "a zip archive (BAD_CONTAINER)", id="zip"),
-        pytest.param(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "damaged or protected workbook", id="no xls"),
+        pytest.param(
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+            "old workbook (.xls) cannot be checked (BAD_CONTAINER). Save it as .xlsx",
+            id="xls",
+        ),
         pytest.param(b"\x1f\x8b\x08\x00", "cannot be unpacked (gzip", id="no gzip"),
         pytest.param(b"\x28\xb5\x2f\xfd\x04\x00", "cannot be unpacked (zstd", id="no zstd"),
         pytest.param(b"\n <HTML><body>Please log in", "web page or XML, not a table (BAD_CONTAINER)", id="html"),
