@@ -1,11 +1,14 @@
-"""Two bugs, planted into the running program: a harness that does not catch them proves nothing."""
+"""Bugs planted into the running program: a harness that does not catch them proves nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
+from batcher.carrier.look_up import LookUp
+from batcher.errors import CarrierUnavailable
 from batcher.ledger import Ledger
 
 
@@ -43,7 +46,38 @@ def requeue_in_doubt() -> None:
     Ledger.doubt = Ledger.unsend  # type: ignore[method-assign]
 
 
+def nobody_looks_again() -> None:
+    """No order that was in doubt, or sent more than once, is looked up at the end."""
+    Ledger.unaudited = lambda *_, **__: []  # type: ignore[method-assign]
+
+
+def park_in_doubt() -> None:
+    """What is in doubt is left to a person, who knows: nothing is lost or doubled, and nothing was proven."""
+
+    async def park(self: LookUp, number: int) -> None:
+        await self._record(self._record.ledger.park, number, "nobody looked")
+
+    LookUp.look_up = park  # type: ignore[method-assign]
+
+
+def give_up() -> None:
+    """Each first start ends with 6, for others to go on."""
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise CarrierUnavailable("planted")
+
+    if not list(Path.cwd().glob("out/2*/summary.json")):
+        Ledger.recover = stop  # type: ignore[method-assign, assignment]
+
+
+#: What doubles TNs, or loses rows.
 BUGS: Mapping[str, Callable[[], None]] = {
     "ledger written after the POST": intent_after_the_post,
     "requeue in doubt": requeue_in_doubt,
+}
+#: What does neither, and is no better for it.
+SILENT: Mapping[str, Callable[[], None]] = {
+    "nobody looks again": nobody_looks_again,
+    "park in doubt": park_in_doubt,
+    "give up": give_up,
 }

@@ -62,6 +62,14 @@ def events(folder: Path) -> Counter[str]:
         return Counter(what for (what,) in db.execute("SELECT what FROM event"))
 
 
+def audited(folder: Path) -> set[int]:
+    """Chunks that were looked up after they had come to rest."""
+    (ledger,) = folder.glob("out/2*/ledger.db")
+    query = "SELECT chunk FROM event WHERE what = 'audited' GROUP BY chunk"
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as db:
+        return {chunk for (chunk,) in db.execute(query)}
+
+
 def journal(folder: Path) -> list[tuple[str, str]]:
     """(operation or location, body) of everything that the simulator executed."""
     path = folder / "journal"
@@ -161,6 +169,9 @@ def _judge_ledger(verdict: Verdict, run: Trial, executions: list[tuple[str, str]
     verdict.expect("ledger: chunks that are not at rest", open_ones, [])
     kinds = Counter(kind for kind, _, method, _ in map(str.split, played(run.folder)) if method in {"POST", "PUT"})
     attempts = sum(head["attempt"] for head in heads)
+    if run.case.has_orders:
+        doubtful = {head["number"] for head in heads if head["order_id"] and (head["doubted"] or head["attempt"] > 1)}
+        verdict.expect("ledger: chunks to be looked up at the end, and not", doubtful - audited(run.folder), set())
     verdict.expect("ledger: attempts and events", happened["sending"], attempts)
     came = run.arrived()
     arrived = came["POST"] + came["PUT"]

@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from tests.crash.cases import ORDERS, chaos
-from tests.crash.planted import BUGS
+from tests.crash.planted import BUGS, SILENT
 from tests.crash.trials import Undisturbed, all_at_once, at_point, in_chaos, injected, line, misfits, undisturbed
 
 FIRST = int(os.environ.get("BATCHER_CRASH_SEED", "0"))
@@ -44,3 +44,12 @@ def test_a_planted_bug_is_caught(bug, tmp_path):
     print(f"\n{line(bug, outcomes)}")
     assert sum(each.doubled for each in outcomes) > 0
     assert all(any("executed twice" in fault for fault in each.faults) for each in outcomes if each.doubled)
+
+
+@pytest.mark.parametrize("bug", SILENT)
+def test_a_bug_that_neither_loses_nor_doubles_is_caught(bug, tmp_path):
+    """Whoever proves nothing, asks nobody or leaves it to others does not get through either."""
+    alone = undisturbed(ORDERS, tmp_path / "undisturbed")
+    calls = [partial(at_point, ORDERS, tmp_path / str(nth), "post.after", nth, alone.results, bug) for nth in (1, 2, 3)]
+    outcomes = list(all_at_once(calls))
+    assert [each.name for each in outcomes if not each.faults] == []

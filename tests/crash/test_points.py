@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Transactions that none of these runs needs: a person's decisions, growing stale, samples, a list that is late, orders
 #: that are neither found nor proven absent; and runs that are superseded, of which test_superseded tells.
-_ELSEWHERE = {"forget_plan", "note_lag", "park", "release", "retire", "retire_run", "revive_stale"}
+_ELSEWHERE = {"forget_plan", "not_listed", "note_lag", "park", "release", "retire", "retire_run", "revive_stale"}
 
 
 @pytest.fixture(scope="module")

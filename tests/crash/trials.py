@@ -77,11 +77,13 @@ def undisturbed(case: Case, folder: Path) -> Undisturbed:
 
 
 def at_point(case: Case, folder: Path, point: str, occurrence: int, results: bytes, bug: str = "") -> Outcome:
-    """Kill a run at a point, resume it with the same command, and compare. A point that is not reached is no fault."""
+    """Kill a run at a point, resume it with the same command, and compare. Nothing but the kill disturbs it."""
     with trial(case, folder, bug) as run:
         _go_before(run)
-        run.kill_at(point, occurrence)
-        return _judged(run, f"{case.name}, {point} {occurrence}", results)
+        is_killed = run.kill_at(point, occurrence)
+        # Nothing can be proven absent while the account holds no order at all; and a kill before leaves chance a place.
+        is_provable = bool(run.executed()["orders"]) and not case.before
+        return _judged(run, f"{case.name}, {point} {occurrence}", results, is_provable=is_provable, is_killed=is_killed)
 
 
 def in_chaos(seed: int, folder: Path, results: bytes, bug: str = "", share: float = SHARE) -> Outcome:
@@ -101,10 +103,17 @@ def _go_before(run: Trial) -> None:
         assert run.kill_at(point, occurrence), f"{run.case.name}: {point} {occurrence} was not reached\n{run.log()}"
 
 
-def _judged(run: Trial, name: str, results: bytes) -> Outcome:
+def _judged(
+    run: Trial, name: str, results: bytes, *, is_provable: bool = False, is_killed: bool | None = None
+) -> Outcome:
+    """`is_killed`: whether the one kill of a run that nothing else disturbs took place."""
     code = run.finish()
     verdict = compare(run, results)
     verdict.expect("exit code", code, run.case.exit_code)
+    if is_killed is not None:
+        verdict.expect("starts that gave up", run.given_up, 0)
+        verdict.expect("chunks left to a person", run.resolved if is_provable else 0, 0)
+        verdict.expect("it was killed", is_killed or bool(run.case.before), True)
     came, struck = sum(run.arrived().values()), len(played(run.folder))
     if not verdict.faults:
         shutil.rmtree(run.folder)  # what does not fit is kept, to be looked at
