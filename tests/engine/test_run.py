@@ -19,7 +19,7 @@ from batcher.engine import run as engine
 from batcher.engine.check import check
 from batcher.engine.folder import RunFolder
 from batcher.engine.identity import opened
-from batcher.engine.job import read_job
+from batcher.engine.job import Step, read_job
 from batcher.errors import CarrierRefused, InputError, Interrupted
 from batcher.operations import get
 from batcher.simulator import Fault
@@ -730,6 +730,71 @@ def test_a_canary_that_fails_stops_the_others(tmp_path, options):
     summary = start(job, way_to(simulated), no_budget=True)
     assert (summary["exit_code"], summary["statuses"]["succeeded"], summary["statuses"]["failed"]) == (1, 6, 1)
     assert simulated.executed()["tns"] == executed + 4
+
+
+LOCATIONS = (
+    '[[step]]\noperation = "sippeer-failover"\nsite_id = 486\nsippeer_id = { column = "P" }\n'
+    'final_destination_uri = "sip:a@192.0.2.4"\n'
+)
+
+
+def test_a_canary_of_what_is_so_already_has_not_failed(tmp_path):
+    """Locations that need no change are skipped, and the others follow."""
+    simulated = account(sippeer=[{"site_id": "486", "sippeer_id": f"50{number}"} for number in range(1, 9)])
+    rows = "P\n" + "".join(f"50{number}\n" for number in range(1, 9))
+    first = write_job(tmp_path, LOCATIONS, "P\n501\n502\n", limits=FAST)
+    assert start(first, way_to(simulated))["statuses"]["succeeded"] == 2
+    job = write_job(tmp_path, LOCATIONS, rows, limits=f"{FAST}canary_rows = 2\n")
+    summary = start(job, way_to(simulated))
+    assert (summary["statuses"]["skipped"], summary["statuses"]["succeeded"]) == (2, 6)
+
+
+def test_a_sample_of_which_nothing_was_sent_is_drawn_anew(tmp_path):
+    """--first sends as many rows as it says, whatever was planned before."""
+    simulated = account()
+    job = write_job(tmp_path, FAILOVER, SEVEN, limits=f"{FAST}canary_rows = 6\n")
+    with pytest.raises(Interrupted):
+        start(job, way_to(simulated), StopsAtStart())
+    with pytest.raises(Interrupted, match="The first 2 rows"):
+        start(job, way_to(simulated), first=2)
+    assert simulated.executed()["tns"] == 2
+
+
+def test_a_sample_that_is_all_there_is_stops_nobody(tmp_path):
+    """Its failures are those of the run."""
+    simulated = account(error=[{"tns": ["+12012000005"], "code": "5074", "text": "no"}])
+    job = write_job(tmp_path, FAILOVER, SEVEN, limits=f"{FAST}canary_rows = 50\n")
+    assert start(job, way_to(simulated))["exit_code"] == 1
+
+
+def test_the_budget_is_each_step_s_own(tmp_path, monkeypatch):
+    """Good checks before it do not let bad orders pass."""
+    monkeypatch.setattr(Step, "max_rows", property(lambda _: 1))
+    simulated = account(unnamed=["*"])
+    rows = "TN\n" + "".join(f"{2_012_000_001 + number}\n" for number in range(30))
+    job = write_job(tmp_path, CHECKER + SMS, rows, limits=f"{FAST}in_flight = 1\n")
+    with pytest.raises(
+        CarrierRefused, match=r"3 of the first [0-9]+ orders that came to an end were refused or FAILED"
+    ):
+        start(job, way_to(simulated))
+    assert simulated.executed()["executions"] == 0
+
+
+def test_what_a_stopped_run_left_open_is_asked_for_all_the_same(tmp_path, monkeypatch):
+    """The budget keeps new orders from leaving, and nothing else."""
+    monkeypatch.setattr(Step, "max_rows", property(lambda _: 1))
+    simulated = account(unnamed=[f"+{12_012_000_001 + number}" for number in range(3)], settle={"seconds": 1_000})
+    rows = "TN\n" + "".join(f"{2_012_000_001 + number}\n" for number in (3, 4, 0, 1, 2, 5, 6))
+    job = write_job(tmp_path, SMS, rows, limits=f"{FAST}in_flight = 1\n")
+    with pytest.raises(CarrierRefused, match=r"were refused or FAILED \(5070 Telephone number is invalid\.\)"):
+        start(job, way_to(simulated))
+    [folder] = runs(job)
+    assert Counter(status for status, _ in fates({"folder": folder}))["unknown"] == 2
+    simulated.options = simulated.options.model_copy(update={"settle": "at once"})
+    with pytest.raises(CarrierRefused):
+        start(job, way_to(simulated))
+    assert Counter(status for status, _ in fates({"folder": folder})) == {"succeeded": 2, "failed": 3, "pending": 2}
+    assert simulated.executed()["orders"] == 2
 
 
 def test_a_canary_that_lives_lets_the_others_go(tmp_path):
