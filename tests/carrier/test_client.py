@@ -349,9 +349,9 @@ async def test_a_body_on_its_way_stops_at_a_time_out():
 
     async with (
         await asyncio.start_server(read_nothing, "127.0.0.1", 0) as server,
-        client(server.sockets[0].getsockname()[1], timeouts=Timeouts(total=0.2)) as carrier,
+        client(server.sockets[0].getsockname()[1], timeouts=Timeouts(total=1.0)) as carrier,
     ):
-        with pytest.raises(OutcomeUnknown, match=r"no answer within 0\.2 s"):
+        with pytest.raises(OutcomeUnknown, match=r"no answer within 1 s"):
             await carrier.send(Request("POST", "tnoptions", body=b"x" * 20_000_000))
         await asyncio.sleep(0.01)
         state = (await connected).getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
