@@ -122,7 +122,7 @@ def _structures(
     def judged(npa: int, nxx: int) -> tuple[int, int]:
         return tn.structure(10_000_000_000 + npa * 10_000_000 + nxx * 10_000, rules, numbering.of_npa)
 
-    # With and without N11, and in a toll-free area code besides.
+    # With and without N11, and in an area code that may have it.
     npas = [(judged(code, 234), judged(code, 411)) for code in range(1000)]
     nxxs = [(judged(201, code), judged(800, code)) for code in range(1000)]
     npa_kinds, nxx_kinds = sorted(set(npas)), sorted(set(nxxs))

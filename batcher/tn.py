@@ -87,7 +87,7 @@ MAX_DIGITS = 15
 #: carriers' announcements: IL 2023, NY 2023, OH 2024, MN 2024, TX 2025, CA 2025, TN 2025, LA 2025, MI 2025, MS 2026.
 IN_SERVICE = frozenset({861, 624, 436, 924, 621, 357, 729, 457, 679, 471})
 
-#: Toll-free area codes (NANPA): they carry no warning and may have N11 exchanges (1-800-411-PAIN).
+#: Toll-free area codes (NANPA): they carry no warning.
 TOLL_FREE = frozenset({800, 833, 844, 855, 866, 877, 888})
 # Area codes outside geography.
 _EASILY_RECOGNIZED = frozenset(range(200, 1000, 100)) | {
@@ -95,6 +95,8 @@ _EASILY_RECOGNIZED = frozenset(range(200, 1000, 100)) | {
 }
 _OUTSIDE_GEOGRAPHY = (_EASILY_RECOGNIZED - TOLL_FREE - {900}) | {456, 532, 710, *range(521, 530)}
 _KNOWN = _OUTSIDE_GEOGRAPHY | IN_SERVICE | {900}
+# Where area codes are places, N11 is a service (411); elsewhere it may be an exchange (1-800-411-PAIN).
+_HAVE_N11 = _OUTSIDE_GEOGRAPHY | TOLL_FREE | {900}
 _SPECIAL_EXCHANGES = frozenset({950, 958, 959, 976})
 
 _BARE = re.compile(r"\+?[0-9]{1,15}")
@@ -141,7 +143,7 @@ def structure(tn: int, rules: Rules = _DEFAULT, numbering: Numbering | None = No
         warnings &= ~MASK["NPA_UNRECOGNIZED"]
     if rules.strict and warnings & MASK["NPA_UNRECOGNIZED"]:
         return REASON["NANP_BAD_NPA"], 0
-    if nxx < 200 or (nxx % 100 == 11 and npa not in TOLL_FREE):
+    if nxx < 200 or (nxx % 100 == 11 and npa not in _HAVE_N11):
         return REASON["NANP_BAD_NXX"], 0
     if npa == 900:
         warnings |= MASK["PREMIUM"]

@@ -25,6 +25,8 @@ from batcher.normalize import e164, normalize
 
 ROWS = 1_000_000
 SLOW_ROWS = 30_000
+#: Area codes that may have the exchanges 211 to 911.
+OUTSIDE_GEOGRAPHY = "(?:[2-9](?:00|22|33|44|55|66|77|88)|456|52[1-9]|532|710)"
 #: Shapes by percent of the rows; the last two never become a North American TN.
 MIX = {
     "{a}{b}{c}": 35,
@@ -91,7 +93,7 @@ def by_pandas(raw) -> pd.Series:
     text = raw.str.strip().str.replace(r"\.0$", "", regex=True).str.replace(r"[ ().\-]", "", regex=True)
     ten = text.str.extract(r"^(?:\+?1)?([2-9][0-8][0-9][2-9][0-9]{6})$", expand=False)
     is_n11 = ten.str.match(r"[2-9]11", na=False)
-    has_n11 = ten.str.match(r"[0-9]{3}[2-9]11", na=False) & ~ten.str.match(r"8(?:00|33|44|55|66|77|88)", na=False)
+    has_n11 = ten.str.match(r"[0-9]{3}[2-9]11", na=False) & ~ten.str.match(OUTSIDE_GEOGRAPHY, na=False)
     found: pd.Series = ("1" + ten.mask(is_n11 | has_n11)).fillna("0").astype("int64")
     return found
 
@@ -99,8 +101,8 @@ def by_pandas(raw) -> pd.Series:
 def by_loop(cells) -> NDArray[np.int64]:
     """T2: a loop over one pattern, with the same result."""
     punctuation = re.compile(r"\.0$|[ ().\-]")
-    toll_free = "(?<=800|833|844|855|866|877|888)"
-    ten = re.compile(rf"(?:\+?1)?([2-9](?!11)[0-8][0-9](?:[2-9](?!11)[0-9]{{2}}|{toll_free}[2-9]11)[0-9]{{4}})")
+    n11 = rf"(?<={OUTSIDE_GEOGRAPHY})[2-9]11"
+    ten = re.compile(rf"(?:\+?1)?([2-9](?!11)[0-8][0-9](?:[2-9](?!11)[0-9]{{2}}|{n11})[0-9]{{4}})")
     found = []
     for cell in cells:
         match = ten.fullmatch(punctuation.sub("", cell))
