@@ -150,8 +150,9 @@ def _pair(word: str, option: str) -> tuple[str, Any]:
     return key, {"true": True, "false": False}.get(value, value) if option == "--set" else value
 
 
-def output_of(job: Path) -> Path:
-    """Where the runs are: what a job file says, or the folder itself, of runs without one."""
+def runs_of(job: Path) -> tuple[Path, Job | None]:
+    """Where the runs are, and the job that says so; the folder itself may be given, of runs without one."""
     with paths_refused():
         is_folder = job.is_dir()
-    return job.resolve() if is_folder else load(job, {}).output_path
+    loaded = None if is_folder else load(job, {})
+    return (loaded.output_path if loaded else job.resolve()), loaded

@@ -25,8 +25,8 @@ from batcher.arguments import (
     VERBOSE,
     job_options,
     load,
-    output_of,
     read_npas,
+    runs_of,
 )
 from batcher.errors import BatcherError, InputError, Interrupted, StorageFailed
 from batcher.process import keep_private, keep_small
@@ -175,7 +175,7 @@ def status(job: Path, as_json: bool) -> None:
     from batcher.engine.folder import run_folders
     from batcher.engine.status import again, standing
 
-    folder = output_of(job)
+    folder, _ = runs_of(job)
     runs = [standing(found, job) for found in run_folders(folder)]
     if as_json:
         print_json(runs)
@@ -204,13 +204,9 @@ def report(job: Path, run_id: str | None, log_format: str, as_json: bool) -> Non
     """Write the reports of a run again from its ledger. JOB may be the runs' folder itself."""
     _configure_logs({"quiet": True, "log_format": log_format})
     from batcher.engine import run as engine
-    from batcher.engine.job import Limits, Output
 
-    if job.is_dir():
-        summary = engine.report(job.resolve(), run_id, Limits(), Output(path="."))
-    else:
-        loaded = load(job, {})
-        summary = engine.report(loaded.output_path, run_id, loaded.limits, loaded.output)
+    folder, loaded = runs_of(job)
+    summary = engine.report(folder, run_id, loaded)
     _show_run(summary, as_json=as_json)
 
 
@@ -227,7 +223,7 @@ def resolve(job: Path, chunk: int, run_id: str | None, order_id: str | None, not
 
     if order_id and not_sent:
         raise InputError("--order and --not-sent contradict each other.")
-    show(standing.resolve(output_of(job), run_id, chunk, order_id=order_id, not_sent=not_sent))
+    show(standing.resolve(runs_of(job)[0], run_id, chunk, order_id=order_id, not_sent=not_sent))
     if order_id or not_sent:
         click.echo(f"next: {standing.again(job)}")
 

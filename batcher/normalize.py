@@ -28,13 +28,15 @@ _NEAR = range(1_000_000_000, 20_000_000_000)
 _EXACT = {pa.int64(), pa.uint64(), pa.float64()}
 # Larger floats are not exact.
 _EXACT_FLOAT = 2.0**53
+_AROUND_NAMES = " \t\r\n\ufeff"
 
 
 def normalize(raw: pd.Series, rules: tn.Rules = _DEFAULT) -> pd.DataFrame:
     """Turn raw telephone numbers into E.164, or say why not.
 
     Takes text of any punctuation, one cell a row, and columns of int64, uint64, float64 or decimal, each number by its
-    value: whole ones as their digits, fractions as NON_INTEGER. A missing cell or NaN counts as empty. Gives a frame with
+    value: whole ones as their digits, fractions as NON_INTEGER. A missing cell or NaN counts as empty, one that repeats the
+    column's name as NOT_DATA. Gives a frame with
     the same index and three columns: `tn` (int64 of the E.164 digits, 19195550123; 0 when rejected), `reason` (uint8, index
     into `tn.REASONS`; 0 when accepted) and `warnings` (uint16, mask of `tn.WARNINGS`). Never raises for a bad number;
     TypeError for a column of any other type.
@@ -47,6 +49,7 @@ def normalize(raw: pd.Series, rules: tn.Rules = _DEFAULT) -> pd.DataFrame:
     verdicts = Verdicts.empty(len(column))
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         _normalize_text(column, verdicts, rules)
+        _mark_headings(column, verdicts, raw.name)
     elif column.type in _EXACT or (pa.types.is_decimal(column.type) and column.type.scale >= 0):
         _normalize_numbers(column, verdicts, rules)
     else:
@@ -102,6 +105,15 @@ def _normalize_text(cells: pa.ChunkedArray, out: Verdicts, rules: tn.Rules) -> N
             distinct = cells.take(pa.array(rows)).combine_chunks().dictionary_encode()
             told = judge(distinct.dictionary, rules)
             out.put(rows, told.take(distinct.indices.to_numpy()))
+
+
+def _mark_headings(cells: pa.ChunkedArray, out: Verdicts, name: object) -> None:
+    """Refused cells in which the name of the column stands again are a header: no rule of cells knows a name of any kind."""
+    rows = np.flatnonzero((out.reason > 0) & (out.reason != tn.REASON["EMPTY"]))
+    if rows.size and isinstance(name, str):
+        plain = pc.utf8_lower(pc.utf8_trim(cells.take(pa.array(rows)), _AROUND_NAMES))
+        is_heading = pc.equal(plain, name.strip(_AROUND_NAMES).lower())
+        out.reason[rows[is_heading.to_numpy(zero_copy_only=False)]] = tn.REASON["NOT_DATA"]
 
 
 def _slices(column: pa.ChunkedArray) -> Iterator[pa.Array]:

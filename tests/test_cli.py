@@ -236,6 +236,18 @@ def test_run_status_report(command, tmp_path):
     assert results.read_bytes() == written
 
 
+def test_a_folder_s_reports_are_written_as_its_job_said(command, tmp_path):
+    """Where no job file is given: in the same form, with the same columns."""
+    (tmp_path / "job.toml").write_text(JOB.replace("[output]", '[output]\nformat = "parquet"\ncarry = ["destination"]'))
+    assert command("run", "job.toml", "--simulate").code == 0
+    results = tmp_path / "out" / "latest" / "results.parquet"
+    written = results.read_bytes()
+    results.unlink()
+    assert command("report", "out").code == 0
+    assert results.read_bytes() == written
+    assert not list(results.parent.glob("*.csv"))
+
+
 def test_a_run_without_a_job_file(command, tmp_path):
     """--operation, --set and --column say what a job file would."""
     words = ["--operation", "tn-options", "--set", "sms=on", "--column", "final_destination_uri=destination"]

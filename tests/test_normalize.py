@@ -265,6 +265,15 @@ def test_gives_a_frame_beside_the_input():
     assert told(frame) == [(19192340123, "", set()), (0, "EMPTY", set()), (0, "LETTERS", set())]
 
 
+def test_a_column_s_name_below_it_is_no_data():
+    """Whatever it is, and only as a whole: files that were put together repeat their header."""
+    cells = ["Anschluss", "\ufeff anschluss ", "Anschluss 2", "9192340123", "", "x"]
+    told_reasons = [reason for _, reason, _ in told(normalize(pd.Series(cells, dtype="str", name="Anschluss")))]
+    assert told_reasons == ["NOT_DATA", "NOT_DATA", "LETTERS", "", "EMPTY", "LETTERS"]
+    number = normalize(pd.Series(["9192340123", ""], dtype="str", name="9192340123"))
+    assert told(number) == [(19192340123, "", set()), (0, "EMPTY", set())]
+
+
 @pytest.mark.parametrize("arrow_type", [pa.string(), pa.large_string()], ids=str)
 def test_reads_any_arrow_layout(arrow_type):
     """Slices, null bitmaps with rubbish behind them, several chunks and empty chunks give the same rows."""

@@ -186,8 +186,8 @@ def judge(job: Job, judges: Sequence[Values], batch: Batch, tn_column: str | Non
     tn = np.zeros(rows, np.int64)
     if tn_column is not None:
         # Numbers of a Parquet file are judged as such: their text would be read by the rules of text.
-        cells = pa.Table.from_arrays([batch.typed.column(tn_column)], ["tn"])
-        frame = normalize(cells.to_pandas(types_mapper=pd.ArrowDtype)["tn"], job.rules)
+        cells = pa.Table.from_arrays([batch.typed.column(tn_column)], [tn_column])
+        frame = normalize(cells.to_pandas(types_mapper=pd.ArrowDtype)[tn_column], job.rules)
         tn, first = frame["tn"].to_numpy().copy(), frame["reason"].to_numpy().astype(np.uint8)
     if batch.malformed.any():
         tn[batch.malformed] = 0

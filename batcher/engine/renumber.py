@@ -114,8 +114,8 @@ def judge(batch: Batch, columns: Sequence[str], wish: Wish) -> Judged:
 
 
 def _normalized(frame: pa.RecordBatch, name: str, rules: tn.Rules) -> pd.DataFrame:
-    cells = pa.Table.from_arrays([frame.column(name)], ["tn"])
-    return normalize(cells.to_pandas(types_mapper=pd.ArrowDtype)["tn"], rules)
+    cells = pa.Table.from_arrays([frame.column(name)], [name])
+    return normalize(cells.to_pandas(types_mapper=pd.ArrowDtype)[name], rules)
 
 
 def _was_malformed(batch: Batch) -> NDArray[np.bool_]:

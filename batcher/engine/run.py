@@ -222,7 +222,8 @@ def _work(
             # Each is finished or retired, and from here on not the newest: none of it is sent any more.
             if older.run_id < folder.run_id:
                 older.secret.unlink(missing_ok=True)
-        attempt = ledger.begin_attempt({"pid": os.getpid()})
+        said = _said(job)
+        attempt = ledger.begin_attempt(said)
         started = time.monotonic()
         error: Exception | None = None
         wire: dict[str, int] = {"requests": 0, "throttled": 0}
@@ -232,13 +233,22 @@ def _work(
             error = stopped
         except KeyboardInterrupt:
             error = Interrupted("Stopped by a signal. The same command goes on.")
-        facts = {"pid": os.getpid(), "seconds": time.monotonic() - started, **wire}
+        facts = {**said, "seconds": time.monotonic() - started, **wire}
         summary = _close(folder, ledger, steps, job, attempt, facts, error)
     if error is not None:
         if isinstance(error, BatcherError):
             error.summary = summary
         raise error
     return _beside(superseded, summary)
+
+
+def _said(job: Job) -> dict[str, Any]:
+    """Whose attempt it is, and by what its reports can be written again without the job file."""
+    return {
+        "pid": os.getpid(),
+        "limits": job.limits.model_dump(mode="json"),
+        "output": job.output.model_dump(mode="json"),
+    }
 
 
 def _wants_another_sample(ledger: Ledger, first: int) -> bool:
@@ -290,7 +300,11 @@ def _put_to_rest(folder: RunFolder, job: Job, way: Way, progress: Progress) -> d
     _log.warning("input or job changed: the unfinished run is settled and retired", run=folder.run_id)
     with opened(folder) as ledger:
         steps = restored(ledger)
-        attempt = ledger.begin_attempt({"pid": os.getpid(), "supersedes": True})
+        # What it is to carry is said of the new input, not of this one.
+        carry = tuple(name for name in job.output.carry if name in ledger.run()["facts"]["columns"])
+        job = replace(job, output=job.output.model_copy(update={"carry": carry}))
+        said = {**_said(job), "supersedes": True}
+        attempt = ledger.begin_attempt(said)
         started = time.monotonic()
         error: Exception | None = None
         count: dict[str, int] = {}
@@ -310,11 +324,8 @@ def _put_to_rest(folder: RunFolder, job: Job, way: Way, progress: Progress) -> d
             ledger.retire_run("SUPERSEDED")
         except BatcherError as stopped:
             error = stopped  # nothing retires: the next start looks again
-        facts = {"pid": os.getpid(), "seconds": time.monotonic() - started, "requests": 0, "throttled": 0, **count}
-        # What it is to carry is said of the new input, not of this one.
-        carry = tuple(name for name in job.output.carry if name in ledger.run()["facts"]["columns"])
-        kept = replace(job, output=job.output.model_copy(update={"carry": carry}))
-        summary = _close(folder, ledger, steps, kept, attempt, facts, error)
+        facts = {**said, "seconds": time.monotonic() - started, "requests": 0, "throttled": 0, **count}
+        summary = _close(folder, ledger, steps, job, attempt, facts, error)
     if error is not None:
         raise error
     return summary
@@ -370,17 +381,19 @@ def _point_latest(folder: RunFolder) -> None:
     link.replace(folder.path.parent / "latest")
 
 
-def report(folder_of_runs: Path, run_id: str | None, limits: Limits, output: Output) -> dict[str, Any]:
-    """Write a run's reports again from its folder; the object of summary.json."""
+def report(folder_of_runs: Path, run_id: str | None, job: Job | None) -> dict[str, Any]:
+    """Write a run's reports again from its folder, without a job as its last attempt wrote them; the object of summary.json."""
     folder = run_folder(folder_of_runs, run_id)
     with locked(folder_of_runs), opened(folder) as ledger:
         if not ledger.run()["judged"]:
             raise InputError(f"{folder.path}: its input was never read to the end; run the job again.")
         steps = restored(ledger)
         api = ledger.run()["facts"]["api"]
-        tally = write_reports(ledger, folder, folder.path, steps, api=api, output=output)
         attempts = ledger.attempts()
-        code = attempts[-1]["exit_code"] if attempts else None
+        said, code = (attempts[-1]["facts"], attempts[-1]["exit_code"]) if attempts else ({}, None)
+        limits = job.limits if job else Limits.model_construct(**said.get("limits", {}))
+        output = job.output if job else Output.model_construct(**said.get("output", {}))
+        tally = write_reports(ledger, folder, folder.path, steps, api=api, output=output)
         code = exit_code(tally, limits, doubled=bool(ledger.doubles() or ledger.unlisted())) if code is None else code
         summary = summarize(folder, ledger, tally, code)
         write_summary(folder.path, summary, summary_text(summary))

@@ -497,7 +497,7 @@ def test_reports_that_do_not_fit(tmp_path):
     assert stopped.value.exit_code == 6
     [folder] = runs(job)
     assert states(folder) == {"SETTLED": 1}
-    assert engine.report(job.output_path, None, job.limits, job.output)["statuses"]["succeeded"] == 5_000
+    assert engine.report(job.output_path, None, job)["statuses"]["succeeded"] == 5_000
     assert start(job, way_to(simulated))["statuses"]["succeeded"] == 5_000
     assert simulated.executions == 1
 

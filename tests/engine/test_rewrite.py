@@ -252,6 +252,12 @@ def test_a_malformed_line_is_there_whichever_column_stood_first(tmp_path):
     assert found == [["Joe", ""], ["EMPTY,Zoe", ""]]
 
 
+def test_the_header_once_more_is_no_data_whatever_its_column_is_called(tmp_path):
+    source = write(tmp_path, "Anschluss,Ort\n2012000001,x\nAnschluss,Ort\n2012000002,y\n")
+    summary = rewrite(source, tmp_path / "out.csv", Wish("e164", column="Anschluss"))
+    assert (summary["written"], summary["codes"]) == (2, {"rejected NOT_DATA": 1})
+
+
 def test_rejected_rows_stand_in_the_rejects_alone_and_can_be_mended(tmp_path):
     """As they were read, with code and reason; mended and fed again, their old reasons are gone."""
     source = write(tmp_path, "Name,TN\na,2012000001\nb,555-01\nc\nd,\n-- 4 rows --\n")

@@ -142,7 +142,7 @@ def test_every_row_ends_in_one_line_of_the_reports(tmp_path):
     for name in names:
         (folder / name).unlink()
     (tmp_path / "numbers.csv").unlink()
-    assert engine.report(job.output_path, None, job.limits, job.output) == summary
+    assert engine.report(job.output_path, None, job) == summary
     assert {name: (folder / name).read_bytes() for name in names} == before
     assert {oct(path.stat().st_mode & 0o777) for path in folder.iterdir() if path.suffix != ".db"} == {"0o600"}
 
