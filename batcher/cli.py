@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 import click
 
 from batcher import __version__
+from batcher.amount import amount
 from batcher.arguments import (
     JOB_OR_FOLDER,
     JSON,
@@ -184,7 +185,7 @@ def status(job: Path, as_json: bool) -> None:
         click.echo(f"{folder}: no run yet.\nnext: {again(job)}")
     for entry in runs:
         chunks = ", ".join(f"{count} {state}" for state, count in entry["chunks"].items()) or "nothing planned"
-        click.echo(f"{entry['run']}  {entry['state']}  {entry['rows']:,} rows  chunks: {chunks}")
+        click.echo(f"{entry['run']}  {entry['state']}  {amount(entry['rows'], 'row')}  chunks: {chunks}")
         for parked in entry["parked"]:
             show(f"    chunk {parked['chunk']}: {parked['why']}\n")
         if entry["next"]:

@@ -13,6 +13,7 @@ from typing import Any, Literal, NoReturn, TextIO, cast
 
 import click
 
+from batcher.amount import amount
 from batcher.errors import BatcherError, CarrierRefused, CarrierUnavailable, StorageFailed
 from batcher.visible import visible
 from batcher.way import secrets
@@ -76,7 +77,7 @@ def confirm(waiting: Mapping[str, Any]) -> bool:
         return True
     more = ", and the rows of later steps" if waiting["more_steps"] else ""
     click.echo(
-        f"{waiting['job']}: {' + '.join(waiting['operations'])} for {waiting['rows']:,} rows in {waiting['orders']:,} orders{more}\n"
+        f"{waiting['job']}: {' + '.join(waiting['operations'])} for {amount(waiting['rows'], 'row')} in {amount(waiting['orders'], 'order')}{more}\n"
         f"  to account {waiting['account_id']} at {waiting['base_url']}",
         err=True,
     )
@@ -135,7 +136,11 @@ def _doubled(summary: Mapping[str, Any]) -> str:
 def _open(summary: Mapping[str, Any]) -> str:
     """What exit code 4 means for what is done next."""
     counts = {"unknown": "unknown", "pending": "not sent"}
-    found = [f"{summary['statuses'][name]:,} rows {word}" for name, word in counts.items() if summary["statuses"][name]]
+    found = [
+        f"{amount(summary['statuses'][name], 'row')} {word}"
+        for name, word in counts.items()
+        if summary["statuses"][name]
+    ]
     if summary["exit_code"] != 4 or not found:
         return ""
     stale = ", with --stale for what was too old" if "pending STALE" in summary["codes"] else ""
@@ -149,7 +154,7 @@ def _superseded(summary: Mapping[str, Any]) -> str:
     before = summary["superseded"]
     counts = ", ".join(f"{count:,} {status}" for status, count in before["statuses"].items() if count)
     unknown = before["statuses"]["unknown"]
-    advice = f"; what became of {unknown:,} rows has to be looked up at the carrier" if unknown else ""
+    advice = f"; what became of {amount(unknown, 'row')} has to be looked up at the carrier" if unknown else ""
     return (
         f"\nin the place of run {before['run']}, whose input or job has changed: {counts} "
         f"(exit {before['exit_code']}){advice}\n  its reports: {before['folder']}\n{_doubled(before)}"
@@ -159,7 +164,7 @@ def _superseded(summary: Mapping[str, Any]) -> str:
 def check_text(summary: Mapping[str, Any]) -> str:
     """What a careful colleague would want to know before anything is sent."""
     total = max(summary["rows"], 1)
-    lines = [f"{summary['input']}: {summary['rows']:,} rows"]
+    lines = [f"{summary['input']}: {amount(summary['rows'], 'row')}"]
     for status_name, count in summary["statuses"].items():
         if count:
             word = "to be sent" if status_name == "pending" else status_name
@@ -174,8 +179,8 @@ def check_text(summary: Mapping[str, Any]) -> str:
             lines.append(f"  {code}: {rows[0][2]}")
             lines += [f'    row {row}: "{visible(cell[:60])}"' for row, cell, _ in rows]
     lines.append(
-        f"{' + '.join(summary['operations'])}: {summary['planned_orders']:,} {summary['planned_as']} in step 1, "
-        f"{summary['planned_requests']:,} requests, about {summary['planned_seconds']:,.0f} s at the given rate"
+        f"{' + '.join(summary['operations'])}: {amount(summary['planned_orders'], summary['planned_as'].removesuffix('s'))} in step 1, "
+        f"{amount(summary['planned_requests'], 'request')}, about {summary['planned_seconds']:,.0f} s at the given rate"
     )
     lines += [f"look at this: {oddity}" for oddity in summary["oddities"] if oddity not in summary["refused"]]
     lines += [f"a run would be refused: {why}" for why in summary["refused"]]
@@ -192,7 +197,7 @@ def _numbers_text(numbers: Mapping[str, Any]) -> list[str]:
         for name, word in (("toll_free", "toll-free"), ("not_us", "not US"), ("not_plus_1", "not +1"))
         if numbers[name]
     ]
-    lines = [f"{total:,} telephone numbers{': ' if shares else ''}{', '.join(shares)}"]
+    lines = [f"{amount(total, 'telephone number')}{': ' if shares else ''}{', '.join(shares)}"]
     largest = ", ".join(f"{start[:3]}-{start[3:]} {count:,}" for start, count in numbers["largest_exchanges"])
     lines.append(f"  most frequent NPA-NXX: {largest}")
     if unknown := numbers["unknown_npas"]:
@@ -214,7 +219,7 @@ def _values_text(summary: Mapping[str, Any]) -> list[str]:
 
 def rewrite_text(summary: Mapping[str, Any]) -> str:
     """What became of a file whose numbers were rewritten."""
-    lines = [f"{summary['rows']:,} rows read, {summary['written']:,} written in {summary['to']}"]
+    lines = [f"{amount(summary['rows'], 'row')} read, {summary['written']:,} written in {summary['to']}"]
     if summary["added"]:
         lines.append(
             f"  {summary['added']:>12,}  more than were read: ranges and lists, each number in a row of its own"

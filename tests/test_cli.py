@@ -199,7 +199,7 @@ def test_check_sends_nothing_and_says_what_would_be_sent(command, tmp_path):
     ended = command("check", "job.toml")
     assert ended.code == 1
     assert re.search(r"to be sent +2 ", ended.out)
-    assert "tn-options: 1 orders in step 1, 2 requests, about 0 s at the given rate" in ended.out
+    assert "tn-options: 1 order in step 1, 2 requests, about 0 s at the given rate" in ended.out
     assert re.search(r'  TOO_SHORT: Too few digits.*\n    row 3: "55-0123"\n', ended.out)
     assert ended.out.endswith("nothing was sent\n")
     assert (tmp_path / "out/check/rejects.csv").read_text().splitlines()[1].startswith('"55-0123","","TOO_SHORT",')
@@ -739,7 +739,7 @@ SUMMARY = {
 def test_what_is_open_is_told_with_the_way_out(tmp_path):
     """Exit code 4 in words; rows that grew too old need another word than rows that are waited for."""
     summary = SUMMARY | {"folder": str(tmp_path)}
-    said = "not all is known yet (2 rows unknown, 1 rows not sent): give the same command again"
+    said = "not all is known yet (2 rows unknown, 1 row not sent): give the same command again"
     assert f"{said}, or see batcher status\n" in run_text(summary)
     stale = run_text(summary | {"codes": {"pending STALE": 1}})
     assert f"{said}, with --stale for what was too old, or see batcher status\n" in stale

@@ -246,8 +246,8 @@ def _said(job: Job) -> dict[str, Any]:
     """Whose attempt it is, and by what its reports can be written again without the job file."""
     return {
         "pid": os.getpid(),
-        "limits": job.limits.model_dump(mode="json"),
-        "output": job.output.model_dump(mode="json"),
+        "limits": job.limits.model_dump(),
+        "output": job.output.model_dump(),
     }
 
 

@@ -12,6 +12,7 @@ import anyio
 import numpy as np
 import structlog
 
+from batcher.amount import amount
 from batcher.carrier.client import Client
 from batcher.carrier.converse import Conversation
 from batcher.carrier.limits import Gate
@@ -165,14 +166,12 @@ def _goes_on(ledger: Ledger, options: Options) -> bool:
         return False
     rows = sum(head.rows for head in heads if head.parent is None)
     if options.first and ledger.chunks_by_state(1).get(READY):
-        raise Interrupted(
-            f"The first {rows:,} rows were sent and came to an end. The same command without --first goes on."
-        )
+        raise Interrupted(f"The first {amount(rows, 'row')} came to an end. The same command without --first goes on.")
     failed = sum(_failed(ledger.issues(head.number)) for head in heads if head.state in {SETTLED, REFUSED})
     is_waiting = bool(ledger.chunks_by_state(1).get(READY)) or ledger.steps()[-1]["planned"] is None
     if failed and is_waiting and not options.first and not options.no_budget:
         raise CarrierRefused(
-            f"{failed:,} of the first {rows:,} rows (limits.canary_rows) failed: nothing more is sent. failed.csv says why. "
+            f"{failed:,} of the first {amount(rows, 'row')} (limits.canary_rows) failed: nothing more is sent. failed.csv says why. "
             "Mend the input or the job; or give --no-budget, and the same command goes on."
         )
     return True

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from batcher.amount import amount
 from batcher.carrier.settle import unpack_settlement
 from batcher.engine.folder import RunFolder
 from batcher.engine.job import Limits
@@ -132,7 +133,7 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     if summary.get("halved_orders"):
         lines.append(
             f"{summary['halved_orders']:,} orders were halves of refused ones whose errors named nobody: "
-            f"{summary['rows_saved_by_halving']:,} rows saved"
+            f"{amount(summary['rows_saved_by_halving'], 'row')} saved"
         )
     if doubled := summary.get("doubled_orders"):
         lines.append("EXECUTED MORE THAN ONCE: " + "; ".join(" and ".join(ids) for ids in doubled))

@@ -5,6 +5,7 @@ It only informs. What refuses a run is said by `limits`, and by `strict`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from batcher.amount import amount
 from batcher.engine.folder import RunFolder
 from batcher.engine.job import Limits
 from batcher.normalize import is_north_american
@@ -65,7 +67,7 @@ def oddities(facts: Mapping[str, Any]) -> list[str]:
     found, rows, seen = [], facts["rows"], facts["numbers"]
     if scientific := facts["reasons"].get("SCI_NOTATION", 0):
         found.append(
-            f"{scientific:,} cells are in scientific notation: a spreadsheet has rounded numbers. "
+            f"{amount(scientific, 'cell')} in scientific notation: a spreadsheet has rounded numbers. "
             "Format the column as text and export it again."
         )
     if facts["sendable"] == 0:
@@ -74,7 +76,7 @@ def oddities(facts: Mapping[str, Any]) -> list[str]:
         share = 100 * facts["rejected"] / rows
         found.append(f"{facts['rejected']:,} of {rows:,} rows are rejected ({share:.1f} %): is it the right column?")
     if (last := facts["last_rows"]) and abs(rows - last) > _FAR_FROM_LAST * last:
-        found.append(f"It has {rows:,} rows, and the last finished run had {last:,}: is the file whole?")
+        found.append(f"It has {amount(rows, 'row')}, and the last finished run had {last:,}: is the file whole?")
     if len(seen["largest_exchanges"]) == 1 and seen["numbers"] == seen["largest_exchanges"][0][1] >= _MANY:
         found.append(
             f"All {seen['numbers']:,} numbers begin with {seen['largest_exchanges'][0][0]}: is the file whole?"
@@ -93,15 +95,26 @@ def refusals(facts: Mapping[str, Any], limits: Limits) -> list[str]:
             "check shows them: mend the file, raise the limit, or give --no-budget."
         )
     if limits.max_rows is not None and rows > limits.max_rows:
-        found.append(f"It has {rows:,} rows, and limits.max_rows allows {limits.max_rows:,}: is it the right file?")
-    change = limits.max_row_count_change
-    if change is not None and last is not None and abs(rows - last) > (change if change >= 1 else change * last):
         found.append(
-            f"It has {rows:,} rows, the last finished run had {last:,}, and limits.max_row_count_change allows "
+            f"It has {amount(rows, 'row')}, and limits.max_rows allows {limits.max_rows:,}: is it the right file?"
+        )
+    change = limits.max_row_count_change
+    if change is not None and last is not None and abs(rows - last) > _most(change, last):
+        found.append(
+            f"It has {amount(rows, 'row')}, the last finished run had {last:,}, and limits.max_row_count_change allows "
             f"{_in_words(change)}: is the file whole? --no-budget sends it all the same."
         )
     return found
 
 
+def _most(change: float, last: int) -> float:
+    """By how many rows the count may change: by 100 % to none, or to twice as many."""
+    if change == math.inf:
+        return last
+    return change if change >= 1 else change * last
+
+
 def _in_words(change: float) -> str:
+    if change == math.inf:
+        return "100 % more or fewer"
     return f"{change:,.0f} more or fewer" if change >= 1 else f"{100 * change:g} % more or fewer"

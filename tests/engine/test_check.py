@@ -145,7 +145,7 @@ def test_no_secret_is_shown(tmp_path):
 
 
 ODD = {
-    "scientific notation": ("TN\n2012000001\n2.01855E+09\n", "1 cells are in scientific notation"),
+    "scientific notation": ("TN\n2012000001\n2.01855E+09\n", "1 cell in scientific notation"),
     "nothing to send": ("TN\nx\n", "No row is left to be sent."),
     "many rejects": ("TN\n" + numbered(94) + "x\n" * 6, "6 of 100 rows are rejected"),
     "one exchange": (
@@ -394,7 +394,7 @@ def test_strict_and_no_budget_as_words_of_the_command(tmp_path):
     assert len(json.loads(ended.stdout)["refused"]) == 1
     ended = batcher(tmp_path, "check", "job.toml", "--strict", "-q")
     assert ended.returncode == 2
-    assert "a run would be refused: 1 cells are in scientific notation" in ended.stdout
+    assert "a run would be refused: 1 cell in scientific notation" in ended.stdout
     assert "a run would be refused: 1 of 2 rows are rejected, and limits.max_rejected allows 0." in ended.stdout
     ended = batcher(tmp_path, "run", "job.toml", "--simulate")
     assert (ended.returncode, ended.stdout) == (2, "")
@@ -402,6 +402,6 @@ def test_strict_and_no_budget_as_words_of_the_command(tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir() if path.is_dir()] == ["check"]
     ended = batcher(tmp_path, "run", "job.toml", "--simulate", "--no-budget")
     assert ended.returncode == 1
-    assert "1 cells are in scientific notation" in ended.stderr
+    assert "1 cell in scientific notation" in ended.stderr
     with (tmp_path / "out" / "latest" / "results.csv").open(newline="") as file:
         assert [row["status"] for row in csv.DictReader(file)] == ["succeeded", "rejected"]

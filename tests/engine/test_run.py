@@ -665,7 +665,7 @@ def test_the_first_rows_go_alone(tmp_path):
     """--first sends a few rows of each kind and ends with 3; the same command without it sends the others."""
     simulated = account()
     job = write_job(tmp_path, FAILOVER, SEVEN)
-    with pytest.raises(Interrupted, match=r"The first 3 rows were sent .* without --first goes on") as stopped:
+    with pytest.raises(Interrupted, match=r"The first 3 rows came to an end\. .* without --first goes on") as stopped:
         start(job, way_to(simulated), first=3)
     assert stopped.value.exit_code == 3
     [folder] = runs(job)

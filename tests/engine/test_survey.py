@@ -87,7 +87,7 @@ def test_rows_without_a_number(tmp_path):
         pytest.param({}, [], id="nothing"),
         pytest.param(
             {"reasons": {"SCI_NOTATION": 1}},
-            ["1 cells are in scientific notation: a spreadsheet has rounded numbers. Format the column as text"],
+            ["1 cell in scientific notation: a spreadsheet has rounded numbers. Format the column as text"],
             id="scientific notation",
         ),
         pytest.param({"sendable": 0}, ["No row is left to be sent."], id="nothing to send"),
@@ -170,6 +170,9 @@ def test_more_rows_than_anybody_meant(tmp_path):
         ('"20%"', 799, True),
         ('"20%"', 1_200, False),
         ('"20%"', 1_201, True),
+        ('"100%"', 0, False),
+        ('"100%"', 2_000, False),
+        ('"100%"', 2_001, True),
         ("50", 950, False),
         ("50", 949, True),
         ("50", 1_051, True),
