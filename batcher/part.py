@@ -231,7 +231,8 @@ class Part:
     def _kind(self, head: bytes) -> str:
         text = head.removeprefix(BOM).lstrip()
         if not text:
-            raise self._refusal("EMPTY_FILE", "it is empty", "Check what wrote it")
+            what = "it is empty" if len(head) <= _HEAD_BYTES else "its first 256 KiB are blank"
+            raise self._refusal("EMPTY_FILE", what, "Check what wrote it")
         if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
             raise self._refusal("BAD_ENCODING", "it is UTF-32 text", "Save it as UTF-8")
         if workbook.is_one(self._origin.file):

@@ -1,7 +1,7 @@
 """One sheet of a workbook, as its XML says it: what whoever reads it would leave out or misread without a word.
 
-That is errors, uncalculated formulas, numbers in several pieces, odd places, and cells that would fill the memory. Streams, and
-does not know which number is a date.
+That is errors, uncalculated formulas, numbers in several pieces, odd places, rows that nobody sees, and cells that would fill
+the memory. Streams, and does not know which number is a date.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Sheet:
         self._row = self._column = 0
         #: the rectangle of cells with a value: its first and last row, its first and last column
         self._top = self._bottom = self._left = self._right = 0
-        self._is_cell = False
+        self._is_cell = self._is_hidden = False
         self._depth = 0
 
     def read(self, archive: zipfile.ZipFile, part: str) -> None:
@@ -107,6 +107,7 @@ class Sheet:
             self._start_cell(attributes)
         elif name == "row":
             self._row, self._column = self._later(int(attributes.get("r") or self._row + 1), self._row), 0
+            self._is_hidden = attributes.get("hidden") in {"1", "true"}
         elif self._is_sheet is None:
             self._is_sheet = name == "worksheet"
             if not self._is_sheet:
@@ -182,6 +183,10 @@ class Sheet:
         if self._formulas and not (self._text or self._length or (self._kind == "str" and self._values)):
             what = f"{self._place()} holds a formula that was never calculated"
             raise self._refusal("BAD_CONTAINER", what, f"Open it in a spreadsheet. {_ANEW}")
+        if self._values and self._is_hidden:
+            # Of a filtered list, some mean what they see, and others all of it.
+            what = f"{self._place()} stands in a hidden row"
+            raise self._refusal("BAD_CONTAINER", what, f"Show all rows (clear the filter), or delete those. {_ANEW}")
         if self._values:
             self._lay_out()
         if self._kind == "e":

@@ -131,6 +131,7 @@ def with_cells(folder: Path, cells: str) -> Path:
             '<x:row xmlns:x="urn:x" r="3"><x:c r="A3"><x:f>1+1</x:f></x:c></x:row>',
             "A!A3 holds a formula that was never calculated",
         ),
+        ('<row r="3" hidden="1"><c r="A3"><v>2015550124</v></c></row>', "A!A3 stands in a hidden row"),
         ('<row r="1048576"><c s="1" r="XFD1048576"><v>1</v></c></row>', "up to A!XFD1048576, its sheets span more"),
         ('<row r="3"><c r="XFD3"><v>1</v></c></row><row r="1048576"><c><v>1</v></c></row>', "up to A!A1048576, its"),
         (

@@ -15,6 +15,8 @@ from batcher.tn import REASON, is_not_data
 
 #: So many digits in a cell are a number, or what may be the rest of one: 0101 behind 919-555-0100.
 _FEW_DIGITS = 3
+#: Blanks and what separates cells.
+_SAYS_NOTHING = " \t,;|"
 
 
 def whole(batch: Batch, delimiter: str) -> Batch:
@@ -52,6 +54,11 @@ def _may_be_number(cell: str) -> bool:
 
 
 def why_ragged(lines: pa.Array) -> NDArray[np.uint8]:
-    """Why each of these lines is no row: it is none of the data, or ragged."""
-    codes = ("NOT_DATA" if is_not_data(line) else "ROW_MALFORMED" for line in lines.to_pylist())
-    return np.fromiter(map(REASON.__getitem__, codes), np.uint8, len(lines))
+    """Why each of these lines is no row: nothing stands in it, it is none of the data, or ragged."""
+    return np.fromiter((REASON[_why(line)] for line in lines.to_pylist()), np.uint8, len(lines))
+
+
+def _why(line: str) -> str:
+    if not line.strip(_SAYS_NOTHING):
+        return "EMPTY"
+    return "NOT_DATA" if is_not_data(line) else "ROW_MALFORMED"

@@ -177,6 +177,7 @@ def test_many_batches_are_one_input(tmp_path):
         ("TN,A,B\nTN,A\n", ["NOT_DATA"]),
         ("TN\n2012000001,2012000002\n", ["MULTIPLE_TNS"]),
         ("TN,Name\n-- 1 row --\nTotal 6,200,,\n", ["NOT_DATA", "NOT_DATA"]),
+        ("TN,A,B\n   \n,\n,,,,\n", ["EMPTY", "EMPTY", "EMPTY"]),
     ],
     ids=[
         "short",
@@ -192,6 +193,7 @@ def test_many_batches_are_one_input(tmp_path):
         "the header, shorter",
         "one column",
         "no data",
+        "nothing",
     ],
 )
 def test_a_ragged_row_is_taken_only_where_its_tn_is_certain(tmp_path, rows, codes):
