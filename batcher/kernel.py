@@ -252,8 +252,13 @@ def _is_digit(text: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return text - np.uint8(_ZERO) < 10
 
 
+@cache
+def _masks(dtype: np.dtype[Any], places: range | tuple[int, ...]) -> list[Any]:
+    return [dtype.type(sum(byte << 8 * place for place in places)) for byte in (0xF0, 0x30, 0x06)]
+
+
 def _are_digits(words: NDArray[Any], places: range | tuple[int, ...]) -> NDArray[np.bool_]:
     """Whether these bytes of a word are digits: each is 0x30 to 0x3F, and still is with six added."""
-    high, zeros, six = (words.dtype.type(sum(byte << 8 * place for place in places)) for byte in (0xF0, 0x30, 0x06))
+    high, zeros, six = _masks(words.dtype, places)
     answer: NDArray[np.bool_] = (words & high == zeros) & (words + six & high == zeros)
     return answer

@@ -41,15 +41,16 @@ def normalize(raw: pd.Series, rules: tn.Rules = _DEFAULT) -> pd.DataFrame:
     into `tn.REASONS`; 0 when accepted) and `warnings` (uint16, mask of `tn.WARNINGS`). Never raises for a bad number;
     TypeError for a column of any other type.
     """
-    column = pa.chunked_array(raw)
+    # Half the time of the stream by which Arrow would take a Series for chunks.
+    column = pa.array(raw)
+    column = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_null(column.type) or pa.types.is_string_view(column.type):
         column = column.cast(pa.large_string())
     verdicts = Verdicts.empty(len(column))
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        _normalize_text(column, verdicts, rules)
-        _mark_headings(column, verdicts, raw.name)
+        _normalize_text(column, verdicts, rules, raw.name if isinstance(raw.name, str) else "")
     elif column.type in _EXACT or (pa.types.is_decimal(column.type) and column.type.scale >= 0):
         _normalize_numbers(column, verdicts, rules)
     else:
@@ -94,7 +95,7 @@ def is_north_american(tns: NDArray[np.int64]) -> NDArray[np.bool_]:
     return (tns >= tn.NORTH_AMERICA[0]) & (tns <= tn.NORTH_AMERICA[-1])
 
 
-def _normalize_text(cells: pa.ChunkedArray, out: Verdicts, rules: tn.Rules) -> None:
+def _normalize_text(cells: pa.ChunkedArray, out: Verdicts, rules: tn.Rules, name: str) -> None:
     end = 0
     for part in _slices(cells):
         start, end = end, end + len(part)
@@ -103,17 +104,8 @@ def _normalize_text(cells: pa.ChunkedArray, out: Verdicts, rules: tn.Rules) -> N
         rows = np.flatnonzero(out.reason == left)
         if rows.size:
             distinct = cells.take(pa.array(rows)).combine_chunks().dictionary_encode()
-            told = judge(distinct.dictionary, rules)
+            told = judge(distinct.dictionary, rules, name)
             out.put(rows, told.take(distinct.indices.to_numpy()))
-
-
-def _mark_headings(cells: pa.ChunkedArray, out: Verdicts, name: object) -> None:
-    """Refused cells in which the name of the column stands again are a header: no rule of cells knows a name of any kind."""
-    rows = np.flatnonzero((out.reason > 0) & (out.reason != tn.REASON["EMPTY"]))
-    if rows.size and isinstance(name, str):
-        plain = pc.utf8_lower(pc.utf8_trim(cells.take(pa.array(rows)), _AROUND_NAMES))
-        is_heading = pc.equal(plain, name.strip(_AROUND_NAMES).lower())
-        out.reason[rows[is_heading.to_numpy(zero_copy_only=False)]] = tn.REASON["NOT_DATA"]
 
 
 def _slices(column: pa.ChunkedArray) -> Iterator[pa.Array]:
@@ -122,15 +114,19 @@ def _slices(column: pa.ChunkedArray) -> Iterator[pa.Array]:
             yield chunk.slice(offset, SLICE_ROWS)
 
 
-def _parse(cells: pa.Array, rules: tn.Rules) -> Verdicts:
-    parsed = (
-        tn.parse(cell, rules, international=numbering.abroad, numbering=numbering.of_npa) for cell in cells.to_pylist()
-    )
+def _parse(cells: pa.Array, rules: tn.Rules, name: str) -> Verdicts:
+    texts = cells.to_pylist()
+    parsed = (tn.parse(text, rules, international=numbering.abroad, numbering=numbering.of_npa) for text in texts)
     # Straight into an array: thousands of tuples kept at once would set off the garbage collector.
-    return Verdicts(*np.fromiter(chain.from_iterable(parsed), np.int64).reshape(-1, len(tn.Parsed._fields)).T)
+    told = Verdicts(*np.fromiter(chain.from_iterable(parsed), np.int64).reshape(-1, len(tn.Parsed._fields)).T)
+    # The name of the column again is a header: no rule of cells knows a name of any kind.
+    if wanted := name.strip(_AROUND_NAMES).lower():
+        is_name = np.fromiter((text.strip(_AROUND_NAMES).lower() == wanted for text in texts), np.bool_, len(texts))
+        told.reason[is_name & (told.reason > 0)] = tn.REASON["NOT_DATA"]
+    return told
 
 
-def _judge_abroad(cells: pa.Array, rules: tn.Rules) -> Verdicts:
+def _judge_abroad(cells: pa.Array, rules: tn.Rules, _: str) -> Verdicts:
     digits = pc.utf8_trim(cells, " +").cast(pa.string())
     reasons, warnings = numbering.all_abroad(digits)
     if rules.api == "v1":
@@ -163,7 +159,7 @@ def _decide_numbers(part: pa.Array, out: Verdicts, rules: tn.Rules) -> None:
     if rest.size:
         told = Verdicts.empty(len(rest))
         texts = _texts(part.take(pa.array(rest)), whole.take(pa.array(rest)))
-        _normalize_text(pa.chunked_array([texts]), told, rules)
+        _normalize_text(pa.chunked_array([texts]), told, rules, "")
         out.put(rest, told)
         fractions = np.flatnonzero(is_fraction)
         out.tn[fractions], out.reason[fractions], out.warnings[fractions] = 0, tn.REASON["NON_INTEGER"], 0

@@ -42,34 +42,35 @@ def abroad(digits: int) -> tuple[int, int]:
     if country is None:
         return REASON["COUNTRY_UNKNOWN"], 0
     national = text[len(code) :]
-    if len(text) > MAX_DIGITS or len(national) not in country.lengths:
+    if len(text) > MAX_DIGITS or not country.fits[len(national)]:
         return REASON["INTL_BAD_LENGTH"], 0
     return 0, 0 if country.pattern.fullmatch(national) else MASK["INTL_UNVERIFIED"]
 
 
 def all_abroad(digits: pa.StringArray) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-    """The same for many, each of at least three digits: country by country."""
+    """The same for many, each of three digits at least and MAX_DIGITS at most: country by country."""
     reasons = np.full(len(digits), REASON["COUNTRY_UNKNOWN"], np.uint8)
     warnings = np.zeros(len(digits), np.uint16)
-    heads = pc.utf8_slice_codeunits(digits, 0, 3).cast(pa.int32()).to_numpy()
+    totals = pc.binary_length(digits).to_numpy()
+    heads = digits.cast(pa.int64()).to_numpy() // 10 ** (totals - np.int64(3))
     lengths = _code_lengths()[heads]
     codes = heads // np.array([1000, 100, 10, 1])[lengths]
-    totals = pc.binary_length(digits).to_numpy()
     for code in np.unique(codes[lengths > 0]).tolist():
         rows = np.flatnonzero(codes == code)
         if (country := _country(str(code))) is None:
             continue
-        national = pc.utf8_slice_codeunits(digits.take(pa.array(rows)), len(str(code)))
-        fits = np.isin(totals[rows] - len(str(code)), list(country.lengths)) & (totals[rows] <= MAX_DIGITS)
-        is_known = np.fromiter(map(bool, map(country.pattern.fullmatch, national.to_pylist())), np.bool_, len(rows))
+        start = len(str(code))
+        fits = country.fits[totals[rows] - start]
+        national = [text[start:] for text in digits.take(pa.array(rows)).to_pylist()]
+        is_known = np.fromiter(map(bool, map(country.pattern.fullmatch, national)), np.bool_, len(rows))
         reasons[rows] = np.where(fits, 0, REASON["INTL_BAD_LENGTH"])
         warnings[rows] = np.where(fits & ~is_known, MASK["INTL_UNVERIFIED"], 0)
     return reasons, warnings
 
 
 class _Country(NamedTuple):
-    #: how many digits may follow the country code
-    lengths: frozenset[int]
+    #: whether so many digits may follow the country code
+    fits: NDArray[np.bool_]
     #: what a valid number looks like without the country code
     pattern: re.Pattern[str]
 
@@ -92,7 +93,8 @@ def _country(code: str) -> _Country | None:
     if not regions:
         return None
     patterns = re.compile("|".join(map(_pattern, regions)))
-    return _Country(frozenset(regions[0][1].general_desc.possible_length), patterns)
+    lengths = list(regions[0][1].general_desc.possible_length)
+    return _Country(np.isin(np.arange(max(MAX_DIGITS, *lengths) + 1), lengths), patterns)
 
 
 def _regions(code: int) -> list[tuple[str, Any]]:

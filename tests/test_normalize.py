@@ -270,6 +270,9 @@ def test_a_column_s_name_below_it_is_no_data():
     cells = ["Anschluss", "\ufeff anschluss ", "Anschluss 2", "9192340123", "", "x"]
     told_reasons = [reason for _, reason, _ in told(normalize(pd.Series(cells, dtype="str", name="Anschluss")))]
     assert told_reasons == ["NOT_DATA", "NOT_DATA", "LETTERS", "", "EMPTY", "LETTERS"]
+    for name in ("", None, 7):
+        unnamed = told(normalize(pd.Series(["\ufeff", "none", "7"], dtype="str", name=name)))
+        assert [reason for _, reason, _ in unnamed] == ["EMPTY", "NOT_A_NUMBER", "TOO_SHORT"]
     number = normalize(pd.Series(["9192340123", ""], dtype="str", name="9192340123"))
     assert told(number) == [(19192340123, "", set()), (0, "EMPTY", set())]
 
