@@ -42,7 +42,7 @@ def _check(job: Job, way: Way) -> dict[str, Any]:
             last = last_rows(job.output_path, base_url="")
             facts = begin(folder, job, way, source, job_digest(job, way), columns_of(job, source), last)
         with opened(folder) as ledger:
-            plan_step(restored(ledger)[0], folder, ledger, first=job.limits.canary_rows)
+            plan_step(restored(ledger)[0], folder, ledger, canary=job.limits.canary_rows)
             tally = write_reports(ledger, folder, folder.path, job.steps, api=job.carrier.api, output=job.output)
             orders = sum(ledger.chunks_by_state(1).values())
             requests = _requests(restored(ledger)[0], ledger, job.carrier.api)

@@ -212,10 +212,8 @@ def _work(
             ledger.revive_stale()
         if not options.stale and (stale := ledger.retire_stale(time.time() - job.limits.max_age)):
             _log.warning("too old to send; --stale sends them all the same", chunks=stale)
-        if options.first and _wants_another_sample(ledger, options.first):
-            ledger.forget_plan(1)
-        plan_step(steps[0], folder, ledger, first=options.first or job.limits.canary_rows)
-        if options.confirm is not None and not options.confirm(_waiting(ledger, way, job)):
+        plan_step(steps[0], folder, ledger, canary=job.limits.canary_rows, first=options.first)
+        if options.confirm is not None and not options.confirm(_waiting(ledger, way, job, options)):
             raise Declined("Nothing was sent. The same command asks again.")
         superseded = _supersede(others, job, way, progress)
         for older in folders_of(job.output_path, way.base_url):
@@ -251,12 +249,6 @@ def _said(job: Job) -> dict[str, Any]:
     }
 
 
-def _wants_another_sample(ledger: Ledger, first: int) -> bool:
-    """Whether no sample is planned, or one of another size of which nothing was sent."""
-    heads = ledger.first_heads()
-    return not heads or (sum(head.rows for head in heads) != first and not ledger.has_sent())
-
-
 def _check_files(folder: RunFolder, ledger: Ledger) -> None:
     """The files of the run folder are part of the record: InputError when one was changed."""
     for name, digest in ledger.run()["facts"]["files"].items():
@@ -277,17 +269,18 @@ def _remedy(folder: RunFolder, ledger: Ledger) -> str:
     )
 
 
-def _waiting(ledger: Ledger, way: Way, job: Job) -> dict[str, Any]:
-    """What would be sent first: of the first step that is not settled."""
+def _waiting(ledger: Ledger, way: Way, job: Job, options: Options) -> dict[str, Any]:
+    """What would be sent first: of the first step that is not settled; its sample alone, if that is all that is wanted."""
     step = next((row["number"] for row in ledger.steps() if ledger.chunks_by_state(row["number"]).get(READY)), 1)
+    sample = [head.rows for head in ledger.first_heads(step) if head.state == READY] if options.first else []
     return {
         "account_id": way.account_id,
         "base_url": way.base_url,
         "job": job.name,
         "operations": [step.operation.name for step in job.steps],
-        "orders": ledger.chunks_by_state(step).get(READY, 0),
-        "rows": ledger.rows_by_state(step).get(READY, 0),
-        "more_steps": not _all_planned(ledger),
+        "orders": len(sample) or ledger.chunks_by_state(step).get(READY, 0),
+        "rows": sum(sample) or ledger.rows_by_state(step).get(READY, 0),
+        "more_steps": not sample and not _all_planned(ledger),
     }
 
 

@@ -76,7 +76,7 @@ async def send_steps(
         wire = Wire(client, Gate(limits.requests_per_second))
         try:
             for step in steps:
-                plan_step(step, folder, ledger)
+                plan_step(step, folder, ledger, canary=limits.canary_rows, first=options.first)
                 if not await _send_step(step, folder, ledger, job, wire, options, progress):
                     break
             # One chunk that stays open keeps no other from being looked up.
@@ -126,10 +126,10 @@ async def _send_step(
     """Send one step; whether nothing of it is open any more, so that the next may be planned."""
     if not any(ledger.chunks_by_state(step.number).get(state) for state in OPEN_STATES):
         return True
-    if step.number == 1 and (options.first or job.limits.canary_rows) and (heads := ledger.first_heads()):
+    if (options.first or job.limits.canary_rows) and (heads := ledger.first_heads(step.number)):
         if any(head.state in OPEN_STATES for head in heads):
             await _send(step, folder, ledger, job, wire, options, progress, first=True)
-        if not _goes_on(ledger, options):
+        if not _goes_on(step, ledger, options):
             return False
     await _send(step, folder, ledger, job, wire, options, progress)
     return not any(ledger.chunks_by_state(step.number).get(state) for state in OPEN_STATES)
@@ -156,20 +156,20 @@ async def _send(
         progress.stop()
 
 
-def _goes_on(ledger: Ledger, options: Options) -> bool:
-    """Whether the sample is at rest, so that the others may follow. Interrupted when only the sample was wanted.
+def _goes_on(step: Step, ledger: Ledger, options: Options) -> bool:
+    """Whether the sample of a step is at rest, so that the others may follow. Interrupted when only the sample was wanted.
 
     CarrierRefused when one of its rows failed.
     """
-    heads = ledger.first_heads()
+    heads = ledger.first_heads(step.number)
     if any(head.state in OPEN_STATES for head in heads):
         return False
     rows = sum(head.rows for head in heads if head.parent is None)
-    if options.first and ledger.chunks_by_state(1).get(READY):
+    is_waiting = bool(ledger.chunks_by_state(step.number).get(READY)) or ledger.steps()[-1]["planned"] is None
+    if options.first and is_waiting:
         raise Interrupted(f"The first {amount(rows, 'row')} came to an end. The same command without --first goes on.")
     failed = sum(_failed(ledger.issues(head.number)) for head in heads if head.state in {SETTLED, REFUSED})
-    is_waiting = bool(ledger.chunks_by_state(1).get(READY)) or ledger.steps()[-1]["planned"] is None
-    if failed and is_waiting and not options.first and not options.no_budget:
+    if failed and is_waiting and not options.no_budget:
         raise CarrierRefused(
             f"{failed:,} of the first {amount(rows, 'row')} (limits.canary_rows) failed: nothing more is sent. failed.csv says why. "
             "Mend the input or the job; or give --no-budget, and the same command goes on."

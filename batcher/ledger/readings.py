@@ -106,10 +106,13 @@ class Readings:
             rows = db.execute(sa.select(STEP).order_by(STEP.c.number)).mappings().all()
         return [{**row, "settings": json.loads(row["settings"])} for row in rows]
 
-    def has_sent(self) -> bool:
-        """Whether any intent was ever written down."""
+    def has_sent(self, step: int | None = None) -> bool:
+        """Whether any intent was ever written down, of a step or of the run."""
+        query = sa.select(EVENT.c.id).where(EVENT.c.what == "sending")
+        if step is not None:
+            query = query.join(CHUNK, CHUNK.c.number == EVENT.c.chunk).where(CHUNK.c.step == step)
         with self._reading() as db:
-            return db.execute(sa.select(EVENT.c.id).where(EVENT.c.what == "sending").limit(1)).first() is not None
+            return db.execute(query.limit(1)).first() is not None
 
     def list_lag(self) -> float:
         """The longest lag of the list that was seen in this run, in seconds."""
@@ -132,11 +135,11 @@ class Readings:
         with self._reading() as db:
             return list(db.scalars(query.order_by(CHUNK.c.number).limit(most)))
 
-    def first_heads(self) -> list[Head]:
-        """The chunks that hold the sample, and those that they became."""
+    def first_heads(self, step: int) -> list[Head]:
+        """The chunks that hold the sample of a step, and those that they became."""
+        query = sa.select(CHUNK).where(CHUNK.c.step == step, CHUNK.c.first == 1).order_by(CHUNK.c.number)
         with self._reading() as db:
-            rows = db.execute(sa.select(CHUNK).where(CHUNK.c.first == 1).order_by(CHUNK.c.number)).mappings().all()
-        return list(map(head_of, rows))
+            return list(map(head_of, db.execute(query).mappings().all()))
 
     def last_refusal(self, step: int) -> str:
         """What the carrier said when it last refused a chunk of a step; "" when it refused none."""

@@ -760,6 +760,52 @@ def test_a_sample_of_which_nothing_was_sent_is_drawn_anew(tmp_path):
     assert simulated.executed()["tns"] == 2
 
 
+def test_the_first_rows_are_those_that_change_something(tmp_path):
+    """A check harms nobody: all of it goes. Of the step behind it, so many rows."""
+    simulated = account()
+    job = write_job(tmp_path, CHECKER + FAILOVER, SEVEN, limits=FAST)
+    with pytest.raises(Interrupted, match=r"The first 2 rows came to an end"):
+        start(job, way_to(simulated), first=2)
+    [folder] = runs(job)
+    assert Counter(status for status, _ in fates({"folder": folder})) == {"succeeded": 2, "pending": 5}
+    assert simulated.executed()["tns"] == 2
+    asked: list[Any] = []
+    with pytest.raises(Interrupted):
+        start(job, way_to(simulated), confirm=asked.append)
+    assert (asked[0]["operations"], asked[0]["rows"]) == (["import-tn-checker", "tn-options"], 5)
+    assert start(job, way_to(simulated))["statuses"]["succeeded"] == 7
+    assert simulated.executed()["doubled_tns"] == []
+
+
+def test_every_step_that_changes_something_has_its_canary(tmp_path):
+    """The first step goes well, the sample of the second fails: nothing more is sent of it."""
+    simulated, bad = account(), account(error=[{"tns": ["+12012000001"], "code": "5074", "text": "no"}])
+
+    class GoesWrong(Quiet):
+        sent = 0
+
+        def start(self, *_: object) -> None:
+            """A step's sample, and then its other rows."""
+            self.sent += 1
+            if self.sent == 3:
+                simulated.errors = bad.errors  # type: ignore[method-assign]
+
+    job = write_job(tmp_path, FAILOVER + SMS, SEVEN, limits=f"{FAST}canary_rows = 1\n")
+    with pytest.raises(CarrierRefused, match=r"1 of the first 1 row \(limits\.canary_rows\) failed"):
+        start(job, way_to(simulated), GoesWrong())
+    [folder] = runs(job)
+    assert Counter(status for status, _ in fates({"folder": folder})) == {"failed": 1, "pending": 6}
+    assert start(job, way_to(simulated), no_budget=True)["statuses"]["succeeded"] == 6
+
+
+def test_the_first_rows_alone_are_asked_about(tmp_path):
+    asked: list[Any] = []
+    job = write_job(tmp_path, FAILOVER, SEVEN)
+    with pytest.raises(Interrupted):
+        start(job, way_to(account()), first=3, confirm=asked.append)
+    assert (asked[0]["rows"], asked[0]["orders"], asked[0]["more_steps"]) == (3, 1, False)
+
+
 def test_a_sample_that_is_all_there_is_stops_nobody(tmp_path):
     """Its failures are those of the run."""
     simulated = account(error=[{"tns": ["+12012000005"], "code": "5074", "text": "no"}])
@@ -867,7 +913,7 @@ def test_check_says_what_would_be_sent_and_sends_nothing(tmp_path):
 def test_nobody_is_asked_twice_and_no_sends_nothing(tmp_path):
     """Somebody who says no leaves the run as it is; the question names account, address, rows and orders."""
     simulated = account()
-    asked = []
+    asked: list[Any] = []
 
     def no(waiting):
         asked.append(waiting)
