@@ -39,13 +39,16 @@ class Breaker:
         """How long nothing has succeeded; 0 while the last one did."""
         return 0.0 if self.since is None else self.clock() - self.since
 
+    @property
+    def is_shut(self) -> bool:
+        """Nothing may go now: it pauses, or what became of the try behind the pause is not known yet."""
+        return self.is_open and (self._is_tried or self.pause_seconds() > 0)
+
     def admits(self) -> bool:
-        """Whether a request may go now. Behind a pause that is one, until it is known what became of it."""
-        if not self.is_open:
-            return True
-        if self._is_tried or self.pause_seconds():
+        """Whether a request may go now; behind a pause, whoever is told so is the try."""
+        if self.is_shut:
             return False
-        self._is_tried = True
+        self._is_tried = self.is_open
         return True
 
     def failed(self) -> None:

@@ -141,7 +141,7 @@ class Conversation:
 
     async def _post(self, head: Head, chunk: Chunk, talk: Order | Check, *, resent: bool) -> None:
         request = talk.post(chunk, self._api)
-        await self.wire.turn(POST)
+        await self.wire.turn(POST, is_write=True)
         with anyio.CancelScope(shield=True):
             attempt = await self.record(self.ledger.intend, chunk.number)
             outcome = await self._write(request, chunk.number, attempt)
@@ -270,7 +270,7 @@ class Conversation:
             async with self._polls:
                 head: Head = await self.record(self.ledger.head, number)
                 forgiven = self._forbidden < FORBIDDEN_IN_A_ROW
-                reading = await self.poll(head, tries=1, rank=rank(), forbidden=forgiven)
+                reading, why = await self.poll(head, tries=1, rank=rank(), forbidden=forgiven)
                 if reading is not None:
                     missing_since = None
                     if not await self.is_ours(head, reading):
@@ -281,9 +281,9 @@ class Conversation:
             if reading is None:
                 if missing_since is None:
                     missing_since = elapsed_clock()
-                    _log.warning("the carrier does not show this order", chunk=number, order_id=head.order_id)
+                    _log.warning("an order is not shown", chunk=number, order_id=head.order_id, why=why)
                 if elapsed_clock() - missing_since > _MISSING_SECONDS:
-                    await self.record(self.ledger.park, number, f"the carrier does not show order {head.order_id}")
+                    await self.record(self.ledger.park, number, why)
                     return
             elif reading.status and reading.status != seen:
                 seen = reading.status
@@ -291,8 +291,8 @@ class Conversation:
 
     async def poll(
         self, head: Head, tries: int | None = None, rank: int = POLL, *, forbidden: bool = False
-    ) -> Reading | None:
-        """What the carrier says of an order; None when it does not know it, or says nothing readable."""
+    ) -> tuple[Reading | None, str]:
+        """What the carrier says of an order, or why that is None: it does not know it, or says nothing readable."""
         talk = self.operation.talk
         assert isinstance(talk, Order)
         assert head.order_id is not None
@@ -300,19 +300,21 @@ class Conversation:
         # It was allowed to make this order: one 403 is a glitch, several in a row are about us.
         verdict, answer = await self.wire.get(request, rank, tries=tries, forbidden=forbidden)
         self._forbidden = self._forbidden + 1 if answer is not None and answer.status == 403 else 0
+        if verdict is GetVerdict.MISSING:
+            return None, f"the carrier does not show order {head.order_id}"
         if verdict is not GetVerdict.OK or answer is None:
-            return None
+            why = "there is no answer" if answer is None else in_words(answer)
+            return None, f"order {head.order_id} cannot be asked for: {why}"
         try:
-            return talk.read(answer)
+            return talk.read(answer), ""
         except ProtocolError as error:
-            _log.warning("unreadable order", chunk=head.number, order_id=head.order_id, why=str(error))
-            return None
+            return None, f"order {head.order_id} cannot be read: {error}"
 
     async def ask_once(self, number: int) -> None:
         """Take what an open order says now, and leave it open when it is."""
         async with self._polls:
             head: Head = await self.record(self.ledger.head, number)
-            reading = await self.poll(head, tries=1)
+            reading, _ = await self.poll(head, tries=1)
             if reading is not None and await self.is_ours(head, reading) and reading.settled:
                 await self.settle(number, reading)
 

@@ -76,7 +76,7 @@ class Ensuring:
                 )
                 await self._record(self._record.ledger.settle, number, None, settlement.packed(), was=READY)
                 return
-            await self._wire.turn(POST)
+            await self._wire.turn(POST, is_write=True)
             if elapsed_clock() - read_at <= max(_FRESH_SECONDS, 3 / self._wire.gate.requests_per_second):
                 break
             self._wire.writes.unsaid()

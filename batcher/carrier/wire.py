@@ -17,7 +17,7 @@ import structlog
 
 from batcher.carrier.breaker import Breaker
 from batcher.carrier.client import Client
-from batcher.carrier.limits import LOOK_UP, POST, Gate, reset_seconds
+from batcher.carrier.limits import LOOK_UP, Gate, reset_seconds
 from batcher.carrier.retry import GetVerdict, Verdict, backoff_seconds, judge_get
 from batcher.carrier.xml import refusal
 from batcher.errors import CarrierRefused, CarrierUnavailable, NotSent, OutcomeUnknown, ProtocolError
@@ -72,16 +72,18 @@ class Wire:
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     _trying: anyio.Lock = field(default_factory=anyio.Lock)
 
-    async def turn(self, rank: int) -> None:
+    async def turn(self, rank: int, *, is_write: bool = False) -> None:
         """Wait until a request of this rank may go. Raises CarrierUnavailable when nothing works any more."""
         while True:
             await self._hold()
-            await self.gate.take(rank)
-            if not self.breaker.is_open and (rank != POST or self.writes.admits()):
-                return
-            if rank == POST and self.writes.is_open:
+            if is_write and self.writes.is_shut:
+                # Before the gate: whoever may not go takes no slot from those who may.
                 self.hold_out("No write is answered.", self.writes)
                 await self.sleep(min(_LOOK_SECONDS, self.writes.pause_seconds() or _LOOK_SECONDS))
+                continue
+            await self.gate.take(rank)
+            if not self.breaker.is_open and (not is_write or self.writes.admits()):
+                return
 
     async def _hold(self) -> None:
         """While the breaker is open, one task asks the canary after each pause, and the others wait."""

@@ -36,7 +36,7 @@ TRANSITIONS: Mapping[tuple[str, str], str] = {
     (UNKNOWN, READY): "proven absent, at most twice, or a person says that it was never sent",
     (UNKNOWN, PARKED): "neither found nor proven absent",
     (ACCEPTED, SETTLED): "the order has ended",
-    (ACCEPTED, PARKED): "the carrier does not show the order, or shows another one under its id",
+    (ACCEPTED, PARKED): "the carrier does not show the order for an hour, or shows another one under its id",
     (PARKED, UNKNOWN): "every start looks again",
     (PARKED, ACCEPTED): "every start asks for its order again, or a person named it",
     (PARKED, READY): "a person says that it was never sent",

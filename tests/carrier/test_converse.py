@@ -417,15 +417,25 @@ async def test_errors_that_come_with_the_acceptance(tmp_path):
         assert way.failed(1) == {1: (FAILED, "5074", "Not in service.")}
 
 
-async def test_an_order_that_the_carrier_does_not_show(tmp_path, monkeypatch):
-    """404 for too long: parked with its order id; the next start asks again."""
+@pytest.mark.parametrize(
+    ("status", "body", "why"),
+    [
+        (404, "", "the carrier does not show order {}"),
+        (503, "", "order {} cannot be asked for: status 503"),
+        (200, "<html/>", "order {} cannot be read: expected <TnOptionOrderResponse>"),
+    ],
+)
+async def test_an_order_that_the_carrier_does_not_show(tmp_path, monkeypatch, status, body, why):
+    """For too long: parked with its order id, and what was said; the next start asks again."""
     monkeypatch.setattr("batcher.carrier.converse._MISSING_SECONDS", 0.0)
-    faults = [Fault(kind="status", method="GET", path="tnoptions/*", status=404, nth=(1,))]
+    faults = [Fault(kind="status", method="GET", path="tnoptions/*", status=status, body=body, nth=(1,))]
     async with line(tmp_path, lots(1), faults=faults) as way:
         await way.conversation.send(1)
         await way.conversation.follow(1, at_once=True)
         head = way.ledger.head(1)
-        assert (head.state, head.why) == (PARKED, f"the carrier does not show order {head.order_id}")
+        assert head.state == PARKED
+        assert head.why is not None
+        assert head.why.startswith(why.format(head.order_id))
         await way.run()
         assert way.states() == [SETTLED]
         assert (await way.executed())["orders"] == 1

@@ -103,23 +103,28 @@ async def test_writes_that_are_not_answered_hold_only_writes(tmp_path):
     async with line(tmp_path, lots(1)) as way:
         clock, wire = Turned.of(way.wire), way.wire
         for _ in range(5):
-            await wire.turn(POST)
+            await wire.turn(POST, is_write=True)
             wire.note_write(Verdict.UNKNOWN)
         await wire.turn(LOOK_UP)
         await wire.turn(POLL)
+        await wire.turn(POST)  # a question may have that rank: it is no try
         assert clock.now < 1
-        await wire.turn(POST)
+        granted = wire.gate.granted
+        await wire.turn(POST, is_write=True)
         assert 30 <= clock.now < 32
+        assert wire.gate.granted == granted + 1  # who waits takes no slot
+        assert wire.writes.is_shut
+        await wire.turn(POST)
         assert not wire.writes.admits()
         wire.note_write(Verdict.THROTTLED)
-        await wire.turn(POST)
+        await wire.turn(POST, is_write=True)
         wire.note_write(Verdict.UNKNOWN)
-        await wire.turn(POST)
+        await wire.turn(POST, is_write=True)
         assert 90 <= clock.now < 95
         wire.note_write(Verdict.REFUSED)
         before = clock.now
-        await wire.turn(POST)
-        await wire.turn(POST)
+        await wire.turn(POST, is_write=True)
+        await wire.turn(POST, is_write=True)
         assert clock.now - before < 1
 
 
@@ -130,7 +135,7 @@ async def test_writes_without_success_for_an_hour(tmp_path):
 
         async def write_on() -> None:
             for _ in range(100):
-                await wire.turn(POST)
+                await wire.turn(POST, is_write=True)
                 wire.note_write(Verdict.UNKNOWN)
 
         with pytest.raises(CarrierUnavailable, match="No write is answered"):
