@@ -128,7 +128,8 @@ def spelled_out(text: str, *, strict: bool) -> tuple[str, int]:
     if number := _SCIENTIFIC.fullmatch(text):
         sign, whole, decimals, exponent = number.groups(default="")
         shift = int(exponent) if len(exponent) < 5 else -1
-        if not (sign or strict) and 0 <= shift <= len(decimals) and not decimals[shift:].strip("0"):
+        # No float begins with 0: what looks like the prefix 011 is none.
+        if not (sign or strict or whole[0] == "0") and 0 <= shift <= len(decimals) and not decimals[shift:].strip("0"):
             return whole + decimals[:shift], MASK["SCI_EXACT"]
     elif number := _DECIMAL.fullmatch(text):
         whole, decimals = filter(None, number.groups())

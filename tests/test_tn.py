@@ -111,6 +111,8 @@ REFUSED = [
     ("rounded UK number", "4.41224E+11", "SCI_NOTATION"),
     ("decimal comma", "4,41224E+11", "SCI_NOTATION"),
     ("signed", "+9.192340123E+09", "SCI_NOTATION"),
+    ("011 of no prefix", "01148.266778868E+09", "SCI_NOTATION"),
+    ("0 in front", "0.9192340123E+10", "SCI_NOTATION"),
     ("scientific with a fraction", "9.1923401235E+09", "SCI_NOTATION"),
     ("huge exponent", "9E" + "9" * 5000, "SCI_NOTATION"),
     ("fraction", "9192340123.5", "NON_INTEGER"),
