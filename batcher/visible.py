@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 #: Ranges of code points: controls (C0, C1), soft hyphen, direction marks, zero-width and joining characters, fillers that
 #: are drawn as nothing, line and paragraph separators, variation selectors, byte order mark, tags.
@@ -15,9 +16,14 @@ _RANGES = (
 _SURROGATES = "\ud800-\udfff"
 #: The same for the regular expressions of Arrow (RE2).
 PATTERN = "[" + "".join(f"\\x{{{first:x}}}-\\x{{{last:x}}}" for first, last in _RANGES) + "]"
-_UNSEEN = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _RANGES) + _SURROGATES + "]")
+
+
+@cache
+def _unseen() -> re.Pattern[str]:
+    """Compiled when it is needed: `--help` does not wait for it."""
+    return re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _RANGES) + _SURROGATES + "]")
 
 
 def visible(text: str) -> str:
     r"""The text with each such character as `\u202e`."""
-    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _unseen().sub(lambda found: f"\\u{ord(found[0]):04x}", text)
