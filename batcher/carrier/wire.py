@@ -17,7 +17,7 @@ import structlog
 
 from batcher.carrier.breaker import Breaker
 from batcher.carrier.client import Client
-from batcher.carrier.limits import LOOK_UP, Gate, reset_seconds
+from batcher.carrier.limits import LOOK_UP, MAX_RESET_SECONDS, Gate, reset_seconds
 from batcher.carrier.retry import GetVerdict, Verdict, backoff_seconds, judge_get
 from batcher.carrier.xml import refusal
 from batcher.errors import CarrierRefused, CarrierUnavailable, NotSent, OutcomeUnknown, ProtocolError
@@ -208,7 +208,10 @@ class Wire:
             raise CarrierUnavailable(f"The carrier answered 429 {self._throttles} times in a row. Try again later.")
         seconds = reset_seconds(answer.headers, now=time.time(), misses=self._throttles - 1)
         self.gate.limit(seconds, sent_at)
-        _log.info("rate limited", seconds=round(seconds, 1))
+        if seconds < MAX_RESET_SECONDS:
+            _log.info("rate limited", seconds=round(seconds, 1))
+        else:
+            _log.warning("rate limited for very long; it is tried again before", seconds=round(seconds, 1))
 
     def _failed(self, why: str, *, pause: bool) -> None:
         self.breaker.failed()

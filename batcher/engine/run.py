@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from batcher.engine.identity import (
 from batcher.engine.job import Job, Limits, Output, Step
 from batcher.engine.judge import columns_of, take_in
 from batcher.engine.report import check_carried, write_reports
-from batcher.engine.send import Options, Progress, send_steps, submission_of
+from batcher.engine.send import Options, Progress, send_steps, submission_of, until_signal
 from batcher.engine.steps import kept, plan_step, restored
 from batcher.engine.summary import exit_code, summarize, summary_text, write_summary
 from batcher.engine.survey import numbers, oddities, refusals
@@ -307,8 +308,8 @@ def _put_to_rest(folder: RunFolder, job: Job, way: Way, progress: Progress) -> d
                 wire = Wire(client, Gate(job.limits.requests_per_second))
                 for step in steps:
                     submission = submission_of(step, folder, ledger, job, wire, progress, Options())
-                    await submission.run(send=False)
-                    await submission.audit(with_open=True)
+                    await until_signal(submission, partial(submission.run, send=False))
+                    await until_signal(submission, partial(submission.audit, with_open=True))
                 count.update(requests=wire.requests, throttled=wire.throttled)
 
         try:
@@ -317,6 +318,8 @@ def _put_to_rest(folder: RunFolder, job: Job, way: Way, progress: Progress) -> d
             ledger.retire_run("SUPERSEDED")
         except BatcherError as stopped:
             error = stopped  # nothing retires: the next start looks again
+        except KeyboardInterrupt:
+            error = Interrupted("Stopped by a signal. The same command goes on.")
         facts = {**said, "seconds": time.monotonic() - started, "requests": 0, "throttled": 0, **count}
         summary = _close(folder, ledger, steps, job, attempt, facts, error)
     if error is not None:

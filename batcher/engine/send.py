@@ -31,6 +31,9 @@ from batcher.model import FAILED
 
 _log = structlog.get_logger()
 
+#: Until a signal that the event loop has been woken for is told.
+_DELIVERY_SECONDS = 0.001
+
 
 class Progress(Protocol):
     """Somebody who watches."""
@@ -82,7 +85,7 @@ async def send_steps(
             # One chunk that stays open keeps no other from being looked up.
             for step in steps:
                 submission = submission_of(step, folder, ledger, job, wire, progress, options)
-                await _until_signal(submission, submission.audit)
+                await until_signal(submission, submission.audit)
         finally:
             count |= {"requests": wire.requests, "throttled": wire.throttled}
 
@@ -151,7 +154,7 @@ async def _send(
     done = sum(count for state, count in rows.items() if state not in OPEN_STATES)
     progress.start(f"{step.operation.name}", sum(rows.values()), done)
     try:
-        await _until_signal(submission, submission.run)
+        await until_signal(submission, submission.run)
     finally:
         progress.stop()
 
@@ -184,7 +187,7 @@ def _failed(issues: bytes | None) -> int:
     return int(np.isin(settlement.message, bad).sum())
 
 
-async def _until_signal(submission: Submission, work: Callable[[], Awaitable[None]]) -> None:
+async def until_signal(submission: Submission, work: Callable[[], Awaitable[None]]) -> None:
     """Work for a step; the first signal lets writes under way finish, the second does not. Interrupted after one."""
     signals_seen = 0
     error: Exception | None = None
@@ -202,6 +205,8 @@ async def _until_signal(submission: Submission, work: Callable[[], Awaitable[Non
         group.start_soon(watch)
         try:
             await work()
+            # A signal that came with the last answer is on its way to us.
+            await anyio.sleep(_DELIVERY_SECONDS)
         except Exception as stopped:  # ruff: ignore[blind-except]
             error = stopped  # raised outside of the group, so that it is not wrapped into one
         group.cancel_scope.cancel()

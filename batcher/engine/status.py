@@ -11,7 +11,7 @@ from typing import Any
 from batcher import operations
 from batcher.engine.folder import RunFolder, is_locked, locked, run_folder
 from batcher.errors import BatcherError, InputError
-from batcher.ledger import ACCEPTED, OPEN_STATES, PARKED, READY, UNKNOWN, Head, Ledger, Readings
+from batcher.ledger import ACCEPTED, OPEN_STATES, PARKED, READY, SENDING, UNKNOWN, Head, Ledger, Readings
 from batcher.model import Order
 
 _ORDER_ID = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
@@ -98,6 +98,11 @@ def _check_open(ledger: Ledger, head: Head) -> None:
     is_named = bool(found) and found[-1].get("by") == "a person"
     if head.state == ACCEPTED and is_named and head.status is None:
         ledger.park(head.number, "a person decides again; the carrier has not shown the order yet")
+    elif head.state == SENDING:
+        raise InputError(
+            f"Chunk {head.number} was on its way when the process ended: the next start looks it up at the carrier. "
+            "Decide when that was of no use."
+        )
     elif head.state not in {PARKED, UNKNOWN}:
         raise InputError(f"Chunk {head.number} is {head.state}: nothing about it is in doubt.")
 
@@ -119,8 +124,10 @@ def _evidence(ledger: Ledger, number: int) -> str:
         lines.append(
             "Search the carrier's orders for the CustomerOrderId: --order ID if it is there, --not-sent if it is not."
         )
+    elif head.state == SENDING:
+        lines.append("It was on its way when the process ended: the next start looks it up.")
     elif head.state == ACCEPTED:
         lines.append("The next start asks the carrier for this order.")
     elif head.state == READY:
-        lines.append("The next start sends it, with the same CustomerOrderId.")
+        lines.append("The next start sends it, with the same CustomerOrderId (past limits.max_age with --stale alone).")
     return "\n".join(lines) + "\n"

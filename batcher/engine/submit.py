@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 
 from batcher.carrier.converse import Conversation
 from batcher.carrier.limits import POLL, POST
-from batcher.carrier.wire import LEAST_AT_ONCE
+from batcher.carrier.wire import LEAST_AT_ONCE, elapsed_clock
 from batcher.errors import CarrierRefused
 from batcher.ledger import ACCEPTED, READY, REFUSED, SETTLED, UNKNOWN, Head
 from batcher.model import Check, Ensure, Order, Read
@@ -59,6 +59,8 @@ class Submission:
         self._in_flight = in_flight
         self._settled = settled
         self._send_before = send_before
+        #: the same by the clock that nobody sets
+        self._send_before_elapsed = elapsed_clock() + send_before - time.time()
         self._wait_seconds = wait_seconds
         self._first = first
         self._has_budget = has_budget
@@ -275,7 +277,7 @@ class Submission:
         if waiting:
             await self._slot(number)
         try:
-            if time.time() > self._send_before:
+            if time.time() > self._send_before or elapsed_clock() > self._send_before_elapsed:
                 await self._retire(number)
             else:
                 await self._conversation.send(number)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from batcher.carrier.converse import Conversation
 from batcher.engine import run as engine
 from batcher.engine.check import check
 from batcher.engine.folder import RunFolder
@@ -301,6 +302,32 @@ def test_a_changed_input_or_job_supersedes_the_unfinished_run(tmp_path, what):
     assert (job.output_path / "latest").resolve() == Path(summary["folder"])
 
 
+def test_a_signal_while_a_run_is_put_to_rest(tmp_path, monkeypatch):
+    """Its reports say what is known by then; the next start puts it to rest, and goes on with the new one."""
+    ask_once = Conversation.ask_once
+
+    async def interrupted(conversation: Conversation, number: int) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        await ask_once(conversation, number)
+
+    simulated = account(settle={"seconds": 1_000})
+    way = way_to(simulated)
+    job = write_job(tmp_path, SMS, A)
+    start(job, way, wait_seconds=0)
+    simulated.options = simulated.options.model_copy(update={"settle": "at once"})
+    changed = write_job(tmp_path, SMS_OFF, A)
+    with monkeypatch.context() as patch:
+        patch.setattr(Conversation, "ask_once", interrupted)
+        with pytest.raises(Interrupted):
+            start(changed, way)
+    old, new = runs(job)
+    assert fates({"folder": old}) == [("unknown", "ACCEPTED")] * 2
+    assert json.loads((old / "summary.json").read_text("utf-8"))["exit_code"] == 3
+    assert states(new) == {"READY": 1}
+    assert start(changed, way)["exit_code"] == 0
+    assert simulated.executed()["orders"] == 2
+
+
 def test_a_column_that_only_the_new_input_has_is_carried_by_the_new_run_alone(tmp_path):
     """Superseding writes the old run's reports without it; its own rows, resumed, are refused before anything is sent."""
     simulated = account()
@@ -512,6 +539,20 @@ def test_unsent_rows_grow_stale(tmp_path):
     assert summary["exit_code"] == 4
     sent = start(replace(job, output_path=stopped), way, stale=True)
     assert fates(sent) == [("succeeded", "")] * 2
+
+
+def test_nobody_sets_the_clock_by_which_rows_grow_stale(tmp_path, monkeypatch):
+    """The wall clock was set back meanwhile, or stands still: the time that has gone by counts."""
+    gone_by = 0.0
+
+    class Waits(Quiet):
+        def start(self, *_: object) -> None:
+            nonlocal gone_by
+            gone_by = 2 * 86_400.0
+
+    monkeypatch.setattr("batcher.engine.submit.elapsed_clock", lambda: 1_000.0 + gone_by)
+    summary = start(write_job(tmp_path, CHECKER, A), way_to(account()), Waits())
+    assert fates(summary) == [("pending", "STALE")] * 2
 
 
 def test_a_passcode_is_there_as_long_as_its_order_is_open(tmp_path):

@@ -95,6 +95,17 @@ def test_what_is_unsent_goes_on_beside_what_is_parked(run):
     assert standing(folder, JOB)["next"] == "batcher run job.toml (then batcher resolve job.toml 1 --run run)"
 
 
+def test_what_was_on_its_way_is_looked_up_first(run):
+    """Somebody sees it after a kill: nobody has asked the carrier yet."""
+    folder, ledger = run
+    ledger.intend(1)
+    shown = resolve(folder.path.parent, "run", 1, order_id=None, not_sent=False)
+    assert "SENDING" in shown
+    assert shown.endswith("It was on its way when the process ended: the next start looks it up.\n")
+    with pytest.raises(InputError, match="the next start looks it up at the carrier"):
+        resolve(folder.path.parent, "run", 1, order_id=None, not_sent=True)
+
+
 def test_an_order_that_a_look_up_found_is_in_no_doubt(run):
     """Nobody may say that it was never sent; what a person named may be decided again."""
     folder, ledger = run
@@ -143,7 +154,9 @@ def test_a_person_says_it_was_never_sent(run, tmp_path):
     _, ledger = run
     park(ledger)
     text = resolve(tmp_path, None, 1, order_id=None, not_sent=True)
-    assert text.endswith("The next start sends it, with the same CustomerOrderId.\n")
+    assert text.endswith(
+        "The next start sends it, with the same CustomerOrderId (past limits.max_age with --stale alone).\n"
+    )
     assert ledger.chunks_by_state() == {"READY": 1}
 
 

@@ -44,10 +44,12 @@ class Traffic:
         return count
 
 
-@pytest.mark.parametrize(("in_flight", "most"), [(1, 1), (3, 3), (None, 8)], ids=["one", "three", "by itself"])
-async def test_in_flight(tmp_path, in_flight, most):
+@pytest.mark.parametrize(
+    ("in_flight", "most", "seconds"), [(1, 1, 0.1), (3, 3, 0.1), (None, 8, 0.5)], ids=["one", "three", "by itself"]
+)
+async def test_in_flight(tmp_path, in_flight, most, seconds):
     """Many chunks are under way at once, and never more than the limit; each is sent once."""
-    traffic = Traffic(0.1)
+    traffic = Traffic(seconds)
     # At 10 requests a second that are answered this fast, 8 in flight are more than enough.
     async with line(tmp_path, lots(12, **SITE), middlewares=[traffic.middleware()], **CHECK) as way:
         await way.run(in_flight=in_flight, rate=10.0)
