@@ -100,7 +100,7 @@ class Refusals:
                 chunk, attempt, [Issue("error", 0, "413", "the carrier finds this request too large")]
             )
         children = [self._child(head, chunk, half, level=head.level, family=head.family) for half in halves(chunk)]
-        return await self._record.keep(self._ledger.refuse, chunk.number, attempt, None, children, "413: too large")
+        return await self._record.keep(self._ledger.halve, chunk.number, attempt, children)
 
     def _child(self, head: Head, chunk: Chunk, keep: NDArray[np.int64], **more: Any) -> Planned:
         return planned(chunk.step, **split(self._bare(chunk), keep), parent=chunk.number, first=head.first, **more)

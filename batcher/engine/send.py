@@ -132,6 +132,9 @@ async def _send_step(
     if (options.first or job.limits.canary_rows) and (heads := ledger.first_heads(step.number)):
         if any(head.state in OPEN_STATES for head in heads):
             await _send(step, folder, ledger, job, wire, options, progress, first=True)
+            # Who looks at the sample has to see what was executed twice.
+            submission = submission_of(step, folder, ledger, job, wire, progress, options)
+            await until_signal(submission, submission.audit)
         if not _goes_on(step, ledger, options):
             return False
     await _send(step, folder, ledger, job, wire, options, progress)

@@ -251,6 +251,12 @@ class Ledger(Readings):
             _set_issues(db, number, issues)
             _note(db, number, "refused", {"children": insert_chunks(db, children), "why": why})
 
+    def halve(self, number: int, attempt: int, children: Sequence[Planned]) -> None:
+        """SENDING → REFUSED: too large, so that nothing was created; its halves go on as `children`. Nobody has failed."""
+        with self._transaction() as db:
+            move(db, number, (SENDING,), REFUSED, {"why": None}, attempt=attempt)
+            _note(db, number, "halved", {"children": insert_chunks(db, children)})
+
     def divide(self, number: int, children: Sequence[Planned]) -> None:
         """READY → REFUSED: unsent, for its sister half was accepted; its rows go on as `children`."""
         with self._transaction() as db:

@@ -8,7 +8,7 @@ from typing import Any
 
 from batcher.simulator import Fault, Options
 from batcher.simulator.options import Rule, SipPeerEntry
-from tests.crash.oracle import Poison
+from tests.crash.oracle import TOO_LARGE, Poison
 
 FIRST_TN = 19_192_200_000
 _HEAD = """\
@@ -51,8 +51,18 @@ class Case:
     faults: Sequence[Fault] = ()
     latency: float = 0.0
     poison: Poison = field(default_factory=dict)
-    #: points that were killed at before the kill that is tried
+    #: what each start says besides the job
+    words: tuple[str, ...] = ()
+    #: the command that is killed; none: the run
+    command: tuple[str, ...] = ()
+    #: what a run ends with that nobody killed, and which statuses are no end then
+    code: int | None = None
+    #: points that a plain run was killed at before the kill that is tried
     before: Sequence[tuple[str, int]] = ()
+    #: exit code of a plain run that came before, and nobody killed
+    began: int | None = None
+    #: it sends as ORDERS does, or nothing: `make test` kills it only where that is not killed
+    resembles: bool = False
     #: where orders of TNs are made; else records are written, or only questions asked
     has_orders: bool = True
     #: all waits of the run are multiplied by this
@@ -66,7 +76,7 @@ class Case:
 
     @property
     def exit_code(self) -> int:
-        return int("failed" in self.ends.values())
+        return int("failed" in self.ends.values()) if self.code is None else self.code
 
 
 def _tns(rows: int) -> list[str]:
@@ -143,9 +153,54 @@ REFUSALS = Case(
     poison={
         FIRST_TN + 3: ("5070", f"Telephone number {FIRST_TN + 3} cannot be changed."),
         FIRST_TN + 14: ("5999", "Something is wrong with this order."),
+        FIRST_TN + 20: (TOO_LARGE, ""),
     },
 )
-CASES = (ORDERS, IN_DOUBT, LOCATIONS, CHECK, TWO_STEPS, REFUSALS)
+#: A sample of a run that was planned without one; the list of orders is late.
+FIRST = Case(
+    "first",
+    _HEAD.format(rate=500) + _OPTIONS,
+    _tns(12),
+    ends=dict.fromkeys((row for row in range(1, 13) if row not in {1, 2, 3, 6}), "pending"),
+    options=Options(settle={"polls": 3}, list_lag=0.2),
+    words=("--first", "4"),
+    code=3,
+    before=(("end_plan.after", 1),),
+    resembles=True,
+)
+_TOO_OLD = _HEAD.format(rate=500).replace("[limits]\n", '[limits]\nmax_age = "0s"\n')
+GROWN_STALE = Case(
+    "grown stale",
+    _TOO_OLD + _OPTIONS,
+    _tns(12),
+    ends=dict.fromkeys(range(1, 13), "pending"),
+    code=4,
+    has_orders=False,
+    resembles=True,
+)
+STALE = replace(GROWN_STALE, name="stale", ends={}, words=("--stale",), code=None, began=4, has_orders=True)
+#: Its only order is lost, and the account holds none by which that could be proven.
+PARKED = Case(
+    "parked",
+    _HEAD.format(rate=500) + _OPTIONS,
+    _tns(6),
+    faults=(Fault(kind="reset_before", method="POST", nth=(1,)),),
+    ends=dict.fromkeys(range(1, 7), "unknown"),
+    code=4,
+)
+RESOLVED = replace(
+    PARKED,
+    name="resolved",
+    ends={},
+    command=("resolve", "job.toml", "1", "--not-sent"),
+    code=None,
+    began=4,
+    resembles=True,
+)
+CASES = (
+    *(ORDERS, IN_DOUBT, LOCATIONS, CHECK, TWO_STEPS, REFUSALS),
+    *(FIRST, GROWN_STALE, STALE, PARKED, RESOLVED),
+)
 
 
 def chaos(seed: int, share: float) -> Case:

@@ -36,6 +36,9 @@ MOST_STARTS = 12
 MOST_GIVEN_UP = 4
 
 
+RUN = ("run", "job.toml", "--quiet")
+
+
 @dataclass
 class Trial:
     """One run under way: its folder, its witness, and what was done to it."""
@@ -57,10 +60,10 @@ class Trial:
     #: starts that ended with 6
     given_up: int = 0
 
-    def start(self, point: str = NOWHERE, occurrence: int = 1, *words: str) -> ForkServerProcess:
-        """Start the program in a process of its own; it dies at the point, or goes on."""
+    def start(self, point: str = NOWHERE, occurrence: int = 1, *command: str) -> ForkServerProcess:
+        """Start the program in a process of its own, the run if nothing else is said; it dies at the point, or goes on."""
         self.starts += 1
-        command = words or ("run", "job.toml", "--quiet")
+        command = command or (*RUN, *self.case.words)
         settings = {
             ROWS: str(self.case.rows_a_chunk),
             HASTE: str(self.case.haste),
@@ -100,9 +103,9 @@ class Trial:
                 meant.discard(chunk)
         return meant
 
-    def kill_at(self, point: str, occurrence: int) -> bool:
+    def kill_at(self, point: str, occurrence: int, *command: str) -> bool:
         """Run up to a point and die there; False when the run ended before it."""
-        process = self.start(point, occurrence)
+        process = self.start(point, occurrence, *command)
         if ended(process) != -signal.SIGKILL:
             return False
         self.note_kill(f"{point} {occurrence}")
@@ -133,7 +136,7 @@ class Trial:
         """The same command until the run is at its end; its exit code. What is parked by the rules, a person decides."""
         for _ in range(MOST_STARTS):
             code = ended(self.start())
-            if code in {0, 1, 5}:
+            if code in {0, 1, 5, self.case.exit_code}:
                 return code
             if code == 4:
                 self._resolve()

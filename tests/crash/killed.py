@@ -35,7 +35,7 @@ NOWHERE = "-"
 #: How the process is set up, besides the command line.
 ROWS, BUG, TRACE, HASTE, PATIENCE = (f"CRASH_{name}" for name in ("ROWS", "BUG", "TRACE", "HASTE", "PATIENCE"))
 #: What ends the doubt about a chunk that was meant to be sent.
-RECORDED = ("accept", "unsend", "doubt", "refuse", "settle")
+RECORDED = ("accept", "unsend", "doubt", "refuse", "halve", "settle")
 
 
 class Points:
@@ -107,16 +107,25 @@ def _around_renames(points: Points) -> None:
 
 
 def _around_writes(points: Points) -> None:
-    """`before`: no byte has left. `after`: the answer was read whole. `fault`: there was none. Nothing is recorded yet."""
+    """`before`: no byte has left. `sent`: one may have. `after`: the answer was read whole. `fault`: there was none.
+
+    Nothing is recorded yet.
+    """
     original = Client.send
 
     async def send(self: Client, request: Request, *, on_sent: Callable[[], None] | None = None) -> Answer:
         if request.method == "GET":
             return await original(self, request, on_sent=on_sent)
         name = request.method.lower()
+
+        def sent() -> None:
+            points.passed(f"{name}.sent")
+            if on_sent is not None:
+                on_sent()
+
         points.passed(f"{name}.before")
         try:
-            answer = await original(self, request, on_sent=on_sent)
+            answer = await original(self, request, on_sent=sent)
         except BatcherError:
             points.passed(f"{name}.fault")
             raise

@@ -8,14 +8,16 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import anyio
+from aiohttp import web
 
 from batcher.simulator import Account, Fault, Options, app, create_app, serve
 from batcher.simulator.faults import Script
 from batcher.simulator.orders import Order
 from batcher.simulator.tnoptions import Refused
 
-#: by TN: the code and text with which every order that holds it is refused as a whole
+#: by TN: the code and text with which every order that holds it is refused as a whole; TOO_LARGE: if it holds many more
 Poison = Mapping[int, tuple[str, str]]
+TOO_LARGE, MOST_TNS = "413", 3
 
 
 class _Picky(Account):
@@ -28,7 +30,10 @@ class _Picky(Account):
     def post_order(self, body: bytes, **about: object) -> Order:
         for tn, (code, text) in self._poison.items():
             if f"+{tn}<".encode() in body:
-                raise Refused(code, text)
+                if code != TOO_LARGE:
+                    raise Refused(code, text)
+                if (count := body.count(b"<TelephoneNumber>")) > MOST_TNS:
+                    raise web.HTTPRequestEntityTooLarge(max_size=MOST_TNS, actual_size=count)
         return super().post_order(body, **about)  # type: ignore[arg-type]
 
 

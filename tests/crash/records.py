@@ -165,7 +165,10 @@ def _judge_writes(verdict: Verdict, run: Trial, lines: list[dict[str, str]], exe
 def _judge_ledger(verdict: Verdict, run: Trial, executions: list[tuple[str, str]]) -> None:
     """Every chunk at rest, and no more doubt and no more tries than what was done to the run explains."""
     heads, happened = chunks(run.folder), events(run.folder)
-    open_ones = [(head["number"], head["state"]) for head in heads if head["state"] not in {"SETTLED", "REFUSED"}]
+    # What the run does not want to send, or cannot decide, stays where it is.
+    left = {3: {"READY"}, 4: {"RETIRED", "PARKED"}}.get(run.case.exit_code, set())
+    at_rest = {"SETTLED", "REFUSED", *left}
+    open_ones = [(head["number"], head["state"]) for head in heads if head["state"] not in at_rest]
     verdict.expect("ledger: chunks that are not at rest", open_ones, [])
     kinds = Counter(kind for kind, _, method, _ in map(str.split, played(run.folder)) if method in {"POST", "PUT"})
     attempts = sum(head["attempt"] for head in heads)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.crash.cases import Case, chaos
-from tests.crash.drive import Trial, ended, trial
+from tests.crash.drive import RUN, Trial, ended, trial
+from tests.crash.killed import NOWHERE
 from tests.crash.records import compare, played
 
 _T = TypeVar("_T")
@@ -57,18 +58,20 @@ class Undisturbed:
         """Every point with the first occurrences of it."""
         return [(point, nth) for point, times in self.passed.items() for nth in range(1, min(times, occurrences) + 1)]
 
-    def quick(self, known: Undisturbed) -> list[tuple[str, int]]:
+    def quick(self, known: Undisturbed, *, all_of_chunks: bool) -> list[tuple[str, int]]:
         """The first occurrences of what is not passed by a known run, and of all that has to do with a single chunk."""
-        return [(point, 1) for point in self.passed if point not in known.passed or point in known.of_chunks]
+        more = known.of_chunks if all_of_chunks else ()
+        return [(point, 1) for point in self.passed if point not in known.passed or point in more]
 
 
 def undisturbed(case: Case, folder: Path) -> Undisturbed:
     """Run a case to its end without a kill (but those that come before)."""
     with trial(case, folder) as run:
         _go_before(run)
-        code = ended(run.start())
-        assert code == case.exit_code, f"{case.name}: {code}\n{run.log()}"
+        code = ended(run.start(NOWHERE, 1, *case.command))
         passed = run.passed()
+        code = ended(run.start()) if case.command else code
+        assert code == case.exit_code, f"{case.name}: {code}\n{run.log()}"
         of_chunks = frozenset(point for point, chunk in passed if chunk or point.startswith(("post", "put")))
         found = Undisturbed(run.results(), Counter(point for point, _ in passed), of_chunks)
         verdict = compare(run, found.results)
@@ -80,9 +83,9 @@ def at_point(case: Case, folder: Path, point: str, occurrence: int, results: byt
     """Kill a run at a point, resume it with the same command, and compare. Nothing but the kill disturbs it."""
     with trial(case, folder, bug) as run:
         _go_before(run)
-        is_killed = run.kill_at(point, occurrence)
+        is_killed = run.kill_at(point, occurrence, *case.command)
         # Nothing can be proven absent while the account holds no order at all; and a kill before leaves chance a place.
-        is_provable = bool(run.executed()["orders"]) and not case.before
+        is_provable = bool(run.executed()["orders"]) and not (case.before or case.command)
         return _judged(run, f"{case.name}, {point} {occurrence}", results, is_provable=is_provable, is_killed=is_killed)
 
 
@@ -100,7 +103,11 @@ def in_chaos(seed: int, folder: Path, results: bytes, bug: str = "", share: floa
 
 def _go_before(run: Trial) -> None:
     for point, occurrence in run.case.before:
-        assert run.kill_at(point, occurrence), f"{run.case.name}: {point} {occurrence} was not reached\n{run.log()}"
+        assert run.kill_at(point, occurrence, *RUN), (
+            f"{run.case.name}: {point} {occurrence} was not reached\n{run.log()}"
+        )
+    if run.case.began is not None:
+        assert ended(run.start(NOWHERE, 1, *RUN)) == run.case.began, f"{run.case.name}\n{run.log()}"
 
 
 def _judged(

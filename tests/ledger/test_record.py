@@ -81,6 +81,7 @@ TRANSITIONS = {
     "retire": (lambda ledger: ledger.retire(1, "STALE"), {READY}, RETIRED),
     "divide": (lambda ledger: ledger.divide(1, [lot(), lot()]), {READY}, REFUSED),
     "refuse": (lambda ledger: ledger.refuse(1, 1, None), {SENDING}, REFUSED),
+    "halve": (lambda ledger: ledger.halve(1, 1, []), {SENDING}, REFUSED),
 }
 
 

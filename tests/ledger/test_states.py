@@ -199,7 +199,7 @@ class Chunks(RuleBasedStateMachine):
     @rule(data=st.data())
     def end(self, data: st.DataObject) -> None:
         """One rule for all that ends a chunk without an order, or most would end before anything happens to them."""
-        ways = {SENDING: (self.settle_a_check, self.refuse, self.halve)}
+        ways = {SENDING: (self.settle_a_check, self.refuse, self.halve, self.too_large)}
         there = data.draw(st.sampled_from([state for state in (READY, SENDING) if Chunks.has(state)(self)]))
         data.draw(st.sampled_from(ways.get(there, (self.settle_unsent, self.divide, self.retire))))(data)
 
@@ -236,6 +236,13 @@ class Chunks(RuleBasedStateMachine):
             chunk.failed = chunk.rows
         self.ledger.refuse(number, chunk.attempt, None, children)
         self.ended(number, chunk, REFUSED, chunk.status)
+
+    def too_large(self, data: st.DataObject) -> None:
+        """Its halves go on, and nobody counts it as refused."""
+        number, chunk = self.pick(data, SENDING)
+        if children := self.halves(number, chunk):
+            self.ledger.halve(number, chunk.attempt, children)
+            chunk.state, chunk.why = REFUSED, None
 
     def divide(self, data: st.DataObject) -> None:
         number, chunk = self.pick(data, READY)
