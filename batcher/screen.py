@@ -113,7 +113,9 @@ def run_text(summary: Mapping[str, Any]) -> str:
     from batcher.engine.summary import summary_text
 
     if "already_done" in summary:
-        head = f"Already done at {summary['already_done']}; nothing was sent. Use --again to send it again.\n\n"
+        # What has grown stale is told below, with its own way out.
+        again = "" if "pending STALE" in summary["codes"] else " Use --again to send it again."
+        head = f"Already done at {summary['already_done']}; nothing was sent.{again}\n\n"
     else:
         head = ""
     folder = Path(summary["folder"])

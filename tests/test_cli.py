@@ -743,6 +743,8 @@ def test_what_is_open_is_told_with_the_way_out(tmp_path):
     assert f"{said}, or see batcher status\n" in run_text(summary)
     stale = run_text(summary | {"codes": {"pending STALE": 1}})
     assert f"{said}, with --stale for what was too old, or see batcher status\n" in stale
+    assert "nothing was sent.\n\n" in run_text(summary | {"codes": {"pending STALE": 1}, "already_done": "then"})
+    assert "nothing was sent. Use --again to" in run_text(summary | {"already_done": "then"})
     done = run_text(summary | {"exit_code": 0, "statuses": {"succeeded": 7, "unknown": 0, "pending": 0}})
     assert "not all is known" not in done
 

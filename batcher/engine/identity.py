@@ -162,7 +162,7 @@ def already_done(folder: RunFolder, digest: str, job: Job, *, again: bool) -> di
     if job.run.once_per == "day" and _day(row["started"], job) != _day(time.time(), job):
         return None
     when = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(row["finished"]))
-    _log.info("already done; nothing is sent. Use --again to send it again", run=folder.run_id, finished=when)
+    _log.info("already done; nothing is sent", run=folder.run_id, finished=when)
     try:
         summary: dict[str, Any] = json.loads((folder.path / "summary.json").read_text("utf-8"))
     except FileNotFoundError as error:
