@@ -114,7 +114,7 @@ def run_text(summary: Mapping[str, Any]) -> str:
 
     if "already_done" in summary:
         # What has grown stale is told below, with its own way out.
-        again = "" if "pending STALE" in summary["codes"] else " Use --again to send it again."
+        again = "" if summary.get("stale") else " Use --again to send it again."
         head = f"Already done at {summary['already_done']}; nothing was sent.{again}\n\n"
     else:
         head = ""
@@ -145,8 +145,13 @@ def _open(summary: Mapping[str, Any]) -> str:
     ]
     if summary["exit_code"] != 4 or not found:
         return ""
-    stale = ", with --stale for what was too old" if "pending STALE" in summary["codes"] else ""
-    return f"not all is known yet ({', '.join(found)}): give the same command again{stale}, or see batcher status\n"
+    if summary.get("open", True):
+        advice = f"give the same command again{', with --stale for what was too old' if summary.get('stale') else ''}"
+    elif summary["stale"]:
+        advice = "--stale sends what was too old"
+    else:
+        advice = "look at the orders of these rows at the carrier (results names them); --again sends all of it again"
+    return f"not all is known yet ({', '.join(found)}): {advice}, or see batcher status\n"
 
 
 def _superseded(summary: Mapping[str, Any]) -> str:
@@ -156,10 +161,12 @@ def _superseded(summary: Mapping[str, Any]) -> str:
     before = summary["superseded"]
     counts = ", ".join(f"{count:,} {status}" for status, count in before["statuses"].items() if count)
     unknown = before["statuses"]["unknown"]
+    unlisted = ", ".join(map(str, before.get("unlisted_chunks", [])))
+    twice = f"; whether its chunks {unlisted} were executed only once is not known" if unlisted else ""
     advice = f"; what became of {amount(unknown, 'row')} has to be looked up at the carrier" if unknown else ""
     return (
         f"\nin the place of run {before['run']}, whose input or job has changed: {counts} "
-        f"(exit {before['exit_code']}){advice}\n  its reports: {before['folder']}\n{_doubled(before)}"
+        f"(exit {before['exit_code']}){advice}{twice}\n  its reports: {before['folder']}\n{_doubled(before)}"
     )
 
 

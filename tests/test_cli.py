@@ -732,6 +732,8 @@ SUMMARY = {
     "throttled": 0,
     "seconds": 1.0,
     "tns_per_second": 4.0,
+    "open": True,
+    "stale": False,
     "exit_code": 4,
 }
 
@@ -741,10 +743,13 @@ def test_what_is_open_is_told_with_the_way_out(tmp_path):
     summary = SUMMARY | {"folder": str(tmp_path)}
     said = "not all is known yet (2 rows unknown, 1 row not sent): give the same command again"
     assert f"{said}, or see batcher status\n" in run_text(summary)
-    stale = run_text(summary | {"codes": {"pending STALE": 1}})
+    stale = run_text(summary | {"stale": True})
     assert f"{said}, with --stale for what was too old, or see batcher status\n" in stale
-    assert "nothing was sent.\n\n" in run_text(summary | {"codes": {"pending STALE": 1}, "already_done": "then"})
+    assert "nothing was sent.\n\n" in run_text(summary | {"stale": True, "already_done": "then"})
     assert "nothing was sent. Use --again to" in run_text(summary | {"already_done": "then"})
+    ended = summary | {"open": False, "already_done": "then"}
+    assert "1 row not sent): --stale sends what was too old, or" in run_text(ended | {"stale": True})
+    assert "look at the orders of these rows at the carrier" in run_text(ended)
     done = run_text(summary | {"exit_code": 0, "statuses": {"succeeded": 7, "unknown": 0, "pending": 0}})
     assert "not all is known" not in done
 

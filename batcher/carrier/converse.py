@@ -7,7 +7,9 @@ what in `ledger`; how many chunks are under way at once is the engine's business
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -60,7 +62,12 @@ class Conversation:
         step: int,
         fill: Callable[[Chunk], Chunk],
         absence_seconds: float,
+        send_before: float = math.inf,
     ) -> None:
+        """What is not sent before the wall-clock time `send_before` goes stale."""
+        self._send_before = send_before
+        #: the same by the clock that nobody sets
+        self._send_before_elapsed = elapsed_clock() + send_before - time.time()
         self.operation, self.wire, self.ledger, self.step = operation, wire, ledger, step
         self.record = Recorder(ledger)
         self._api, self._fill, talk = api, fill, operation.talk
@@ -73,7 +80,7 @@ class Conversation:
         #: this operation's questions were answered before; 403s in a row since
         self._read_before, self._forbidden = bool(ledger.numbers(step, SETTLED, most=1)), 0
         #: an answer is the largest thing in memory: few are asked for, read and settled at the same time
-        self._polls = anyio.CapacityLimiter(_POLLS_AT_ONCE)
+        self._polls, self._early_polls = anyio.CapacityLimiter(_POLLS_AT_ONCE), anyio.CapacityLimiter(_POLLS_AT_ONCE)
         #: this path took an order before: a later 403 or 404 says nothing about the configuration
         self._accepted_before = ledger.known_order(step) is not None
         self._refusals = Refusals(operation, self.record)
@@ -93,6 +100,7 @@ class Conversation:
                 fill=fill,
                 absence_seconds=absence_seconds,
                 proving=self.proving,
+                goes_stale=self.goes_stale,
             )
             if isinstance(talk, Ensure)
             else None
@@ -104,10 +112,19 @@ class Conversation:
         for scope in self._sending:
             scope.deadline = self._deadline
 
+    async def goes_stale(self, number: int) -> bool:
+        """Whether it is too late to send a chunk: then it is retired, unless that was done already."""
+        if time.time() <= self._send_before and elapsed_clock() <= self._send_before_elapsed:
+            return False
+        head = await self.record(self.ledger.head, number)
+        if head.state == READY:
+            await self.record(self.ledger.retire, number, "STALE")
+        return True
+
     async def send(self, number: int) -> None:
         """Take a READY chunk as far as it goes without waiting for its order."""
         head, chunk, _ = await self.record(self.ledger.chunk, number)
-        if head.state != READY:
+        if head.state != READY or await self.goes_stale(number):
             return
         if await self._refusals.divided(head, chunk):
             return
@@ -142,6 +159,10 @@ class Conversation:
     async def _post(self, head: Head, chunk: Chunk, talk: Order | Check, *, resent: bool) -> None:
         request = talk.post(chunk, self._api)
         await self.wire.turn(POST, is_write=True)
+        # Its turn may have come late: a gate that was shut, a breaker, a machine that slept.
+        if await self.goes_stale(chunk.number):
+            self.wire.writes.unsaid()
+            return
         with anyio.CancelScope(shield=True):
             attempt = await self.record(self.ledger.intend, chunk.number)
             outcome = await self._write(request, chunk.number, attempt)
@@ -267,10 +288,11 @@ class Conversation:
             at_once, polls = False, polls + 1
             # More at once where answers take long, or the rate is not used.
             self._polls.total_tokens = max(_POLLS_AT_ONCE, self.wire.at_once(self.wire.gate.requests_per_second))
-            async with self._polls:
+            # Those that go first do not queue behind those that wait at the gate.
+            async with self._polls if (ranked := rank()) == POLL else self._early_polls:
                 head: Head = await self.record(self.ledger.head, number)
                 forgiven = self._forbidden < FORBIDDEN_IN_A_ROW
-                reading, why = await self.poll(head, tries=1, rank=rank(), forbidden=forgiven)
+                reading, why = await self.poll(head, tries=1, rank=ranked, forbidden=forgiven)
                 if reading is not None:
                     missing_since = None
                     if not await self.is_ours(head, reading):

@@ -47,10 +47,11 @@ class Ensuring:
         fill: Callable[[Chunk], Chunk],
         absence_seconds: float,
         proving: set[int],
+        goes_stale: Callable[[int], Awaitable[bool]],
     ) -> None:
         self._talk, self._wire, self._record, self._write, self._api = talk, wire, record, write, api
         self._fill, self._absence_seconds = fill, absence_seconds
-        self._proving = proving
+        self._proving, self._goes_stale = proving, goes_stale
         # A chunk that is settled was read, and perhaps written: a later 403 says nothing about us.
         self._read_before = self._accepted_before = bool(record.ledger.numbers(step, SETTLED, most=1))
         self._forbidden = 0
@@ -77,6 +78,9 @@ class Ensuring:
                 await self._record(self._record.ledger.settle, number, None, settlement.packed(), was=READY)
                 return
             await self._wire.turn(POST, is_write=True)
+            if await self._goes_stale(number):
+                self._wire.writes.unsaid()
+                return
             if elapsed_clock() - read_at <= max(_FRESH_SECONDS, 3 / self._wire.gate.requests_per_second):
                 break
             self._wire.writes.unsaid()

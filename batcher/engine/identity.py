@@ -55,13 +55,13 @@ def newest(output: Path, way: Way) -> tuple[list[RunFolder], RunFolder | None]:
     finished = None
     for folder in folders_of(output, way.base_url):
         with opened(folder) as ledger:
-            row, attempts = ledger.run(), ledger.attempts()
+            row, attempts, has_been_sent = ledger.run(), ledger.attempts(), ledger.has_sent()
         if not row["judged"]:
             # Nothing was planned from it, so nothing was sent: its input is read anew.
             shutil.rmtree(folder.path)
         elif row["retired"] is not None and attempts[-1]["ended"] is not None:
-            # It may have sent something in between: what an older run did is not the last word any more.
-            finished = None
+            # What an older run did is not the last word any more, if this one has sent anything in between.
+            finished = None if has_been_sent else finished
         elif row["finished"] is not None:
             finished = folder
         else:

@@ -45,7 +45,7 @@ from batcher.engine.steps import kept, plan_step, restored
 from batcher.engine.summary import exit_code, summarize, summary_text, write_summary
 from batcher.engine.survey import numbers, oddities, refusals
 from batcher.errors import BatcherError, InputError, Interrupted
-from batcher.ledger import OPEN_STATES, READY, RETIRED, Ledger
+from batcher.ledger import READY, RETIRED, Ledger
 from batcher.spool import digest_of
 from batcher.table import Source
 
@@ -84,10 +84,11 @@ def _run_locked(job: Job, way: Way, options: Options, progress: Progress) -> dic
                     f"{job.input_path}: is gone, and the job is not the one of the unfinished run {last.run_id}. "
                     "Put back either of them."
                 )
-            is_same = source is None or run_digest(source.digest(), of_job) == row["digest"]
-            if is_same and row["retired"] is None:
-                _log.info("resuming", run=last.run_id)
-                return _work(last, job, way, options, progress, unfinished[:-1])
+            digest = row["digest"] if source is None else run_digest(source.digest(), of_job)
+            if (same := _same(unfinished, digest)) is not None:
+                _log.info("resuming", run=same.run_id)
+                others = [folder for folder in unfinished if folder is not same]
+                return _work(same, job, way, options, progress, others)
         assert source is not None
         digest = run_digest(source.digest(), of_job)
         if finished is not None and any(each.run_id > finished.run_id and has_sent(each) for each in unfinished):
@@ -111,13 +112,31 @@ def _run_locked(job: Job, way: Way, options: Options, progress: Progress) -> dic
         raise
 
 
+def _same(unfinished: Sequence[RunFolder], digest: str) -> RunFolder | None:
+    """The newest unfinished run of this input and job; None when a newer one has sent something, or none can go on.
+
+    One that was begun by mistake, and has sent nothing, takes nobody's place.
+    """
+    for folder in reversed(unfinished):
+        row = run_row(folder)
+        if row["digest"] == digest and row["retired"] is None:
+            return folder
+        if has_sent(folder):
+            break
+    return None
+
+
 def _beside(superseded: Sequence[Mapping[str, Any]], summary: dict[str, Any]) -> dict[str, Any]:
     """The summary of a run that took another's place: what that one leaves open is told as well."""
     if not superseded:
         return summary
-    codes = [5 if each["doubled_orders"] else 4 if each["statuses"]["unknown"] else 0 for each in superseded]
+    codes = [
+        5 if each["doubled_orders"] or each["unlisted_chunks"] else 4 if each["statuses"]["unknown"] else 0
+        for each in superseded
+    ]
     worst = superseded[codes.index(max(codes))]
-    kept = {name: worst[name] for name in ("run", "statuses", "doubled_orders", "exit_code", "folder")}
+    names = ("run", "statuses", "doubled_orders", "unlisted_chunks", "exit_code", "folder")
+    kept = {name: worst[name] for name in names}
     summary = {**summary, "superseded": kept, "exit_code": max(*codes, summary["exit_code"])}
     if "already_done" not in summary:
         write_summary(Path(summary["folder"]), summary, summary_text(summary))
@@ -273,15 +292,16 @@ def _remedy(folder: RunFolder, ledger: Ledger) -> str:
 def _waiting(ledger: Ledger, way: Way, job: Job, options: Options) -> dict[str, Any]:
     """What would be sent first: of the first step that is not settled; its sample alone, if that is all that is wanted."""
     step = next((row["number"] for row in ledger.steps() if ledger.chunks_by_state(row["number"]).get(READY)), 1)
-    sample = [head.rows for head in ledger.first_heads(step) if head.state == READY] if options.first else []
+    heads = ledger.first_heads(step) if options.first else []
+    sample = [head.rows for head in heads if head.state == READY]
     return {
         "account_id": way.account_id,
         "base_url": way.base_url,
         "job": job.name,
         "operations": [step.operation.name for step in job.steps],
-        "orders": len(sample) or ledger.chunks_by_state(step).get(READY, 0),
-        "rows": sum(sample) or ledger.rows_by_state(step).get(READY, 0),
-        "more_steps": not sample and not _all_planned(ledger),
+        "orders": len(sample) if heads else ledger.chunks_by_state(step).get(READY, 0),
+        "rows": sum(sample) if heads else ledger.rows_by_state(step).get(READY, 0),
+        "more_steps": not heads and not _all_planned(ledger),
     }
 
 
@@ -338,7 +358,6 @@ def _close(
 ) -> dict[str, Any]:
     """Write the reports, decide how the attempt ended, and finish the run when nothing of it is open."""
     tally = write_reports(ledger, folder, folder.path, steps, api=job.carrier.api, output=job.output)
-    is_open = any(ledger.chunks_by_state().get(state) for state in OPEN_STATES) or not _all_planned(ledger)
     code = (
         getattr(error, "exit_code", BatcherError.exit_code)
         if error is not None
@@ -348,7 +367,7 @@ def _close(
     summary = summarize(folder, ledger, tally, code)
     write_summary(folder.path, summary, summary_text(summary))
     _point_latest(folder)
-    if not is_open and error is None:
+    if not ledger.is_open() and error is None:
         ledger.finish(code)
     if error is None and not _may_send(ledger):
         folder.secret.unlink(missing_ok=True)
@@ -362,8 +381,7 @@ def _may_send(ledger: Ledger) -> bool:
     """
     if ledger.run()["retired"] is not None:
         return False
-    is_open = any(ledger.chunks_by_state().get(state) for state in OPEN_STATES)
-    return is_open or not _all_planned(ledger) or ledger.has_stale()
+    return ledger.is_open() or ledger.has_stale()
 
 
 def _all_planned(ledger: Ledger) -> bool:
@@ -371,10 +389,14 @@ def _all_planned(ledger: Ledger) -> bool:
 
 
 def _point_latest(folder: RunFolder) -> None:
+    """A convenience: without it the reports are no worse."""
     link = folder.path.parent / f".latest.{os.getpid()}"
-    link.unlink(missing_ok=True)
-    link.symlink_to(folder.run_id)
-    link.replace(folder.path.parent / "latest")
+    try:
+        link.unlink(missing_ok=True)
+        link.symlink_to(folder.run_id)
+        link.replace(folder.path.parent / "latest")
+    except OSError as error:
+        _log.warning("the link to the newest run could not be made", folder=str(folder.path), why=error.strerror)
 
 
 def report(folder_of_runs: Path, run_id: str | None, job: Job | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import math
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import anyio
@@ -25,9 +26,9 @@ from batcher.engine.judge import Secrets
 from batcher.engine.plan import filler
 from batcher.engine.steps import plan_step, restored
 from batcher.engine.submit import GRACE_SECONDS, Submission
-from batcher.errors import CarrierRefused, Interrupted
+from batcher.errors import BatcherError, CarrierRefused, Interrupted
 from batcher.ledger import OPEN_STATES, READY, REFUSED, SETTLED, Ledger
-from batcher.model import FAILED
+from batcher.model import FAILED, UNKNOWN
 
 _log = structlog.get_logger()
 
@@ -101,6 +102,7 @@ def submission_of(
     *,
     first: bool = False,
 ) -> Submission:
+    limits, planned = job.limits, ledger.steps()[step.number - 1]["planned"]
     conversation = Conversation(
         step.operation,
         wire,
@@ -109,14 +111,13 @@ def submission_of(
         step=step.number,
         fill=filler(step, Secrets.of(restored(ledger)), folder),
         absence_seconds=job.limits.absence_seconds,
+        send_before=math.inf if options.stale or planned is None else planned + limits.max_age,
     )
-    limits, planned = job.limits, ledger.steps()[step.number - 1]["planned"]
     return Submission(
         conversation,
         rate=limits.requests_per_second,
         in_flight=limits.in_flight,
         settled=progress.advance,
-        send_before=math.inf if options.stale or planned is None else planned + limits.max_age,
         wait_seconds=math.inf if options.wait_seconds is None else options.wait_seconds,
         first=first,
         has_budget=not options.no_budget,
@@ -135,8 +136,15 @@ async def _send_step(
             # Who looks at the sample has to see what was executed twice.
             submission = submission_of(step, folder, ledger, job, wire, progress, options)
             await until_signal(submission, submission.audit)
-        if not _goes_on(step, ledger, options):
-            return False
+        try:
+            if not _goes_on(step, ledger, options):
+                return False
+        except BatcherError:
+            # What an earlier start left open is looked up and asked for all the same.
+            if set(ledger.chunks_by_state(step.number)) & (set(OPEN_STATES) - {READY}):
+                submission = submission_of(step, folder, ledger, job, wire, progress, options)
+                await until_signal(submission, partial(submission.run, send=False))
+            raise
     await _send(step, folder, ledger, job, wire, options, progress)
     return not any(ledger.chunks_by_state(step.number).get(state) for state in OPEN_STATES)
 
@@ -165,28 +173,39 @@ async def _send(
 def _goes_on(step: Step, ledger: Ledger, options: Options) -> bool:
     """Whether the sample of a step is at rest, so that the others may follow. Interrupted when only the sample was wanted.
 
-    CarrierRefused when one of its rows failed.
+    CarrierRefused when one of its rows failed or is unknown, or any order may have been executed twice.
     """
     heads = ledger.first_heads(step.number)
     if any(head.state in OPEN_STATES for head in heads):
         return False
     rows = sum(head.rows for head in heads if head.parent is None)
     is_waiting = bool(ledger.chunks_by_state(step.number).get(READY)) or ledger.steps()[-1]["planned"] is None
+    if is_waiting and not options.no_budget and (twice := _twice(ledger)):
+        raise CarrierRefused(f"{twice} Nothing more is sent; --no-budget goes on.")
     if options.first and is_waiting:
         raise Interrupted(f"The first {amount(rows, 'row')} came to an end. The same command without --first goes on.")
     failed = sum(_failed(ledger.issues(head.number)) for head in heads if head.state in {SETTLED, REFUSED})
     if failed and is_waiting and not options.no_budget:
         raise CarrierRefused(
-            f"{failed:,} of the first {amount(rows, 'row')} (limits.canary_rows) failed: nothing more is sent. failed.csv says why. "
+            f"{failed:,} of the first {amount(rows, 'row')} (limits.canary_rows) failed or are unknown: nothing more is sent. failed.csv says why. "
             "Mend the input or the job; or give --no-budget, and the same command goes on."
         )
     return True
 
 
+def _twice(ledger: Ledger) -> str:
+    """What of the run was executed more than once, or may have been."""
+    if doubles := ledger.doubles():
+        return f"Executed more than once: {'; '.join(' and '.join(ids) for _, ids in doubles)}."
+    if chunks := ledger.unlisted():
+        return f"Whether chunks {', '.join(map(str, chunks))} were executed only once is not known."
+    return ""
+
+
 def _failed(issues: bytes | None) -> int:
-    """How many rows of a chunk failed; what is skipped was so already."""
+    """How many rows of a chunk failed, or may have; what is skipped was so already."""
     settlement = unpack_settlement(issues)
-    bad = [number for number, (status, _, _) in enumerate(settlement.messages) if status == FAILED]
+    bad = [number for number, (status, _, _) in enumerate(settlement.messages) if status in {FAILED, UNKNOWN}]
     return int(np.isin(settlement.message, bad).sum())
 
 

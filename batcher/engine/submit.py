@@ -7,7 +7,6 @@ that dies loses nothing, for the next start finds the chunk where it was left.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -15,7 +14,7 @@ from anyio.abc import TaskGroup
 
 from batcher.carrier.converse import Conversation
 from batcher.carrier.limits import POLL, POST
-from batcher.carrier.wire import LEAST_AT_ONCE, elapsed_clock
+from batcher.carrier.wire import LEAST_AT_ONCE
 from batcher.errors import CarrierRefused
 from batcher.ledger import ACCEPTED, READY, REFUSED, SETTLED, UNKNOWN, Head
 from batcher.model import Check, Ensure, Order, Read
@@ -24,6 +23,8 @@ from batcher.model import Check, Ensure, Order, Read
 GRACE_SECONDS = 30.0
 #: Of the first orders that came to an end, so many that were refused or FAILED stop the run.
 FIRST_ORDERS, MOST_BAD_ORDERS = 10, 3
+#: Among so many orders, the end of one more is asked for early.
+_ORDERS_A_POLL = 64
 _PAGE = 256
 #: How often a chunk that waits for a slot looks whether there should be more.
 _GROW_SECONDS = 0.1
@@ -41,15 +42,13 @@ class Submission:
         rate: float,
         in_flight: int | None,
         settled: Callable[[int], None],
-        send_before: float = math.inf,
         wait_seconds: float = math.inf,
         first: bool = False,
         has_budget: bool = False,
     ) -> None:
         """`settled` is told how many rows each chunk that came to rest holds.
 
-        What is not sent before the wall-clock time `send_before` goes stale. When nothing is left to be sent, orders
-        are waited for so many seconds more. With `first`, the sample alone is sent; with `has_budget`, too many
+        When nothing is left to be sent, orders are waited for so many seconds more. With `first`, the sample alone is sent; with `has_budget`, too many
         refusals among the first orders stop everything.
         """
         self._conversation = conversation
@@ -58,9 +57,6 @@ class Submission:
         self._rate = rate
         self._in_flight = in_flight
         self._settled = settled
-        self._send_before = send_before
-        #: the same by the clock that nobody sets
-        self._send_before_elapsed = elapsed_clock() + send_before - time.time()
         self._wait_seconds = wait_seconds
         self._first = first
         self._has_budget = has_budget
@@ -74,9 +70,9 @@ class Submission:
         #: chunks on their way to be sent
         self._unsent: set[int] = set()
         self._measured = False
-        #: orders whose end is asked for before the others', and how many of the first ended badly
+        #: orders whose end is asked for before the others', how many of the first ended badly, and how many were sent
         self._telling: set[int] = set()
-        self._bad = 0
+        self._bad = self._sent = 0
         self._deadline = math.inf
 
     async def run(self, *, send: bool = True) -> None:
@@ -179,10 +175,13 @@ class Submission:
         )
 
     def _rank(self, number: int) -> int:
-        """Polls wait for what is to be sent, but not those of the first orders: they tell whether to go on at all."""
+        """Polls wait for what is to be sent, but not those of the first orders: they tell whether to go on at all.
+
+        Few of them, and more with time: each takes the place of an order.
+        """
         if not self._has_budget:
             return POLL
-        if len(self._telling) < MOST_BAD_ORDERS + self._bad:
+        if len(self._telling) < MOST_BAD_ORDERS + self._bad + self._sent // _ORDERS_A_POLL:
             self._telling.add(number)
         return POST if number in self._telling else POLL
 
@@ -268,19 +267,12 @@ class Submission:
         if head is not None:
             self._settled(head.rows)
 
-    async def _retire(self, number: int) -> None:
-        head = await self._conversation.record(self._ledger.head, number)
-        if head.state == READY:
-            await self._conversation.record(self._ledger.retire, number, "STALE")
-
     async def _send(self, number: int, *, waiting: bool) -> None:
         if waiting:
             await self._slot(number)
         try:
-            if time.time() > self._send_before or elapsed_clock() > self._send_before_elapsed:
-                await self._retire(number)
-            else:
-                await self._conversation.send(number)
+            await self._conversation.send(number)
+            self._sent += 1
         finally:
             self._slots.release_on_behalf_of(number)
         self._slots.total_tokens = self._wanted()

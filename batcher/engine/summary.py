@@ -83,6 +83,9 @@ def summarize(folder: RunFolder, ledger: Ledger, tally: Tally, code: int) -> dic
         "throttled": sum(attempt["facts"].get("throttled", 0) for attempt in attempts),
         "seconds": round(seconds, 3),
         "tns_per_second": round(settled / seconds, 1) if seconds else 0.0,
+        #: something of it may still be sent or asked for by the same command; or by --stale
+        "open": ledger.is_open(),
+        "stale": ledger.has_stale(),
         "exit_code": code,
         "folder": str(folder.path),
     }

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from batcher.errors import InputError, StorageFailed
 from batcher.ledger.file import READS, open_file, transaction
 from batcher.ledger.rows import Head, chunk_of, head_of
-from batcher.ledger.states import ACCEPTED, PARKED, READY, REFUSED, RETIRED, SENDING, SETTLED, UNKNOWN
+from batcher.ledger.states import ACCEPTED, OPEN_STATES, PARKED, READY, REFUSED, RETIRED, SENDING, SETTLED, UNKNOWN
 from batcher.ledger.tables import ATTEMPT, CHUNK, CHUNK_ISSUES, CHUNK_ROWS, EVENT, RUN, STEP
 from batcher.model import Chunk
 
@@ -28,6 +28,8 @@ _ISSUES = sa.select(CHUNK_ISSUES.c.issues).where(CHUNK_ISSUES.c.chunk == sa.bind
 _LAST_PLANNED = sa.select(sa.func.max(STEP.c.number)).where(STEP.c.planned.isnot(None)).scalar_subquery()
 #: Chunks that --stale sends after all.
 STALE = sa.and_(CHUNK.c.state == RETIRED, CHUNK.c.why == "STALE", CHUNK.c.step == _LAST_PLANNED)
+#: What an order that did not fail as a whole ends with; "" and None: a question, or a record that was so already.
+_GOOD_ENDS = {None, "", "COMPLETE", "PARTIAL"}
 _PAGE = (
     sa.select(CHUNK.c.number)
     .where(
@@ -106,6 +108,12 @@ class Readings:
             rows = db.execute(sa.select(STEP).order_by(STEP.c.number)).mappings().all()
         return [{**row, "settings": json.loads(row["settings"])} for row in rows]
 
+    def is_open(self) -> bool:
+        """Whether anything of the run may still be planned, sent or asked for."""
+        if any(self.chunks_by_state().get(state) for state in OPEN_STATES):
+            return True
+        return self.run()["retired"] is None and any(step["planned"] is None for step in self.steps())
+
     def has_sent(self, step: int | None = None) -> bool:
         """Whether any intent was ever written down, of a step or of the run."""
         query = sa.select(EVENT.c.id).where(EVENT.c.what == "sending")
@@ -170,13 +178,18 @@ class Readings:
             return db.execute(query.limit(1)).first() is not None
 
     def first_verdicts(self, step: int, most: int) -> list[tuple[int, bool]]:
-        """(chunk, whether it was refused or FAILED) of the planned chunks of a step that had an end first."""
+        """(chunk, whether it was refused or came to a bad end) of the chunks of a step that had an end first.
+
+        Those that were planned, and the halves of what was too large: its size says nothing about what is in it.
+        """
         ended = sa.select(EVENT.c.chunk, CHUNK.c.state, CHUNK.c.status).join(CHUNK, CHUNK.c.number == EVENT.c.chunk)
-        first = (EVENT.c.what.in_(("refused", "settled")), CHUNK.c.step == step, CHUNK.c.parent.is_(None))
+        parent = EVENT.alias()
+        is_half = sa.exists().where(parent.c.chunk == CHUNK.c.parent, parent.c.what == "halved")
+        first = (EVENT.c.what.in_(("refused", "settled")), CHUNK.c.step == step, CHUNK.c.parent.is_(None) | is_half)
         query = ended.where(*first).order_by(EVENT.c.id)
         with self._reading() as db:
             rows = db.execute(query.limit(most)).all()
-        return [(number, state == REFUSED or status == "FAILED") for number, state, status in rows]
+        return [(number, state == REFUSED or status not in _GOOD_ENDS) for number, state, status in rows]
 
     def unaudited(self, step: int, *, with_open: bool = False) -> list[int]:
         """Chunks of a step at rest that were in doubt, or sent more than once, and were not looked up since they were sent last.

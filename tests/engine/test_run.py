@@ -550,7 +550,7 @@ def test_nobody_sets_the_clock_by_which_rows_grow_stale(tmp_path, monkeypatch):
             nonlocal gone_by
             gone_by = 2 * 86_400.0
 
-    monkeypatch.setattr("batcher.engine.submit.elapsed_clock", lambda: 1_000.0 + gone_by)
+    monkeypatch.setattr("batcher.carrier.converse.elapsed_clock", lambda: 1_000.0 + gone_by)
     summary = start(write_job(tmp_path, CHECKER, A), way_to(account()), Waits())
     assert fates(summary) == [("pending", "STALE")] * 2
 
