@@ -27,6 +27,8 @@ _RECORD = re.compile(rb"%s(?:[,;\t|]%s)*+" % (_CELL, _CELL))
 _QUOTED_CELL = re.compile(rf"(^|[,;\t|]){QUOTED.decode()}")
 #: What separates the columns where there is only one: a list of numbers in a line is one cell.
 NOTHING = "\x1f"
+#: What we call a column that has no name.
+_OURS = re.compile(r"column[0-9]{1,4}")
 _LABELLED = tn.Rules(relax=frozenset({"labels"}))
 _NUMBERS = {0, *(tn.REASON[code] for code in ("TN_RANGE", "MULTIPLE_TNS", "EXTENSION"))}
 _SEPARATOR = re.compile(rb"sep=([,;\t|])(?=[\r\n]|$)", re.IGNORECASE)
@@ -68,7 +70,7 @@ def read_header(head: bytes, *, is_whole: bool, wanted: Collection[str], refuse:
 
     It is the first line that is not blank, unless lines of titles stand there, and a line below them names telephone numbers or a
     column of `wanted`: it is longer than any of them, or as long, and a number stands under that name. A first line that holds
-    a telephone number is a row.
+    a telephone number is a row, and so is any without a name where `wanted` has one of ours for a column.
     """
     is_name = _is_named(wanted)
     lines = list(islice(_lines(head, is_whole=is_whole, refuse=refuse), _MOST_TITLES + 1))
@@ -79,11 +81,14 @@ def read_header(head: bytes, *, is_whole: bool, wanted: Collection[str], refuse:
             what = "a telephone number stands above what looks like the header"
             raise refuse("PARSE_ERROR", what, "Delete the lines above the header", offset=lines[0].start)
         return _headless(lines[0])
+    if any(map(_OURS.fullmatch, map(plain_name, wanted))) and not any(map(is_name, lines[0].cells)):
+        return _headless(lines[0])  # somebody has seen that there is none, whatever its first row holds
     # A number is no title: what stands below one is none of the header.
     above = list(takewhile(lambda line: not line.holds_number(), lines))
     for place, line in enumerate(above):
         # A title alone may have the same words as a column; then the longer line below is the header.
-        is_longest = all(title.filled < line.filled for title in above[:place]) or _is_proven(lines, place, is_name)
+        is_longest = all(_filled(title, line) < line.filled for title in above[:place])
+        is_longest = is_longest or _is_proven(lines, place, is_name)
         # What has a number of any kind in it, below the first line, is data.
         is_header = not place or not any(cell.strip().isdigit() for cell in line.cells)
         if any(map(is_name, line.cells)) and is_longest and is_header:
@@ -98,9 +103,17 @@ def _is_proven(lines: Sequence[_Line], place: int, is_name: Callable[[str], bool
     names = [column for column, cell in enumerate(lines[place].cells) if is_name(cell)]
     below = lines[place + 1].cells if place + 1 < len(lines) else ()
     are_titles = all(
-        title.filled <= lines[place].filled and not any(map(is_name, title.cells)) for title in lines[:place]
+        _filled(title, lines[place]) <= lines[place].filled and not any(map(is_name, title.cells))
+        for title in lines[:place]
     )
     return are_titles and any(_is_tn(below[column]) for column in names if column < len(below))
+
+
+def _filled(title: _Line, header: _Line) -> int:
+    """Cells of a title as the header's delimiter parts them: commas in it say nothing where that is another mark."""
+    if title.delimiter == header.delimiter:
+        return title.filled
+    return 1 + sum(cell.count(header.delimiter) for cell in title.cells)
 
 
 def _next_longer(lines: Sequence[_Line]) -> Sequence[str]:

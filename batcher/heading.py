@@ -29,6 +29,7 @@ _ROWS_BELOW = 1_000
 _NOTHING_SAID = {
     *("", "na", "nan", "none", "null", "unknown", "tbd", "tba", "blank", "empty", "pending"),
     *("unassigned", "notassigned", "notavailable", "nonumber", "nophone", "vacant", "spare", "disconnected"),
+    *("unlisted", "private", "restricted", "reserved", "inactive", "deleted", "ported"),
 }
 #: Headings of numbers that are no TNs of this file: a fax, where calls go to, what it was before.
 _OTHERS = {
@@ -36,6 +37,8 @@ _OTHERS = {
     *("forwardingnumber", "callforward", "callforwardnumber", "contactphone", "contactnumber", "oldtn", "newtn"),
     *("sourcetn", "oldnumber", "newnumber", "altphone", "alternatephone", "secondaryphone"),
 }
+#: A cell with so many is meant for a number, whatever else it holds.
+_DIGITS_OF_A_TN = 7
 #: In a single column, a heading that stands so near the top has titles above it, or numbers of somebody else.
 _TOP_ROWS = 10
 
@@ -113,6 +116,8 @@ class Headings:
         moved = [place for place in named if self._here[place : place + 1] != [names[place]]]
         if len(said) < 2 or any(names[place].isdigit() for place in said if place not in named):
             return False
+        if any(sum(map(str.isdigit, names[place])) >= _DIGITS_OF_A_TN for place in self._tn_places if place in said):
+            return False
         if any(place in said and self._is_others(names[place], names, said) for place in self._tn_places):
             return True
         if not named:
@@ -122,8 +127,9 @@ class Headings:
             return bool(moved) and (any(names[place] not in HEADINGS for place in moved) or moved)
         if moved:
             return moved
-        # Names of this file beside strange ones; in a row without a TN they are values.
-        return not self._tn_places or any(place in said for place in self._tn_places)
+        # All other names of this file, each in its own place, beside a strange one for the TN; or a file without any.
+        others = len(self._here) - len(self._tn_places)
+        return not self._tn_places or (any(place in said for place in self._tn_places) and len(named) >= others)
 
     def _is_others(self, name: str, names: Sequence[str], said: Sequence[int]) -> bool:
         """Whether a word in the place of the TN says that what is below it is none: alone it may be a remark (`fax`)."""

@@ -31,6 +31,10 @@ _CODECS = (
 #: What a compressed file may unpack to: so many bytes, or this multiple of its size if that is more.
 _UNPACKED_BYTES, _MAX_RATIO = 64 * 1024 * 1024, 200
 
+#: What the CR and LF of plain text make in UTF-16; it is no character.
+_PLAIN_LINE_END = "\u0a0d"
+#: A letter of Western Europe in UTF-8. In Windows-1252 it would be a letter that hardly any of its marks follows.
+_UTF8_LETTER = re.compile(rb"\xc3[\x80-\xbf]")
 _ADDRESS = re.compile(r"[a-z0-9]+:/", re.IGNORECASE)
 
 Encoding = Literal["utf-8", "utf-16-le", "utf-16-be", "cp1252"]
@@ -92,7 +96,7 @@ class Stream:
             else pa.CompressedInputStream(pa.PythonFile(_Lent(origin.file), "r"), origin.codec)
         )
         self._unpacked = 0
-        self._held = b""
+        self._held = self._last = b""
         self._ended = False
 
     def read(self, size: int) -> bytes:
@@ -126,10 +130,18 @@ class Stream:
         if self._decoder is None:
             return block
         try:
-            return self._decoder.decode(block, final=self._ended).encode()
+            text = self._decoder.decode(block, final=self._ended)
         except UnicodeError as error:
             why = f"it is not all {self._origin.encoding} ({error})"
             raise InputError(f"{path}: {why} (BAD_ENCODING). Save it as UTF-8.") from error
+        is_mixed = _PLAIN_LINE_END in text
+        if self._origin.encoding == "cp1252":
+            is_mixed = _UTF8_LETTER.search(self._last + block) is not None
+            self._last = block[-1:]
+        if is_mixed:
+            why = f"some of it is {self._origin.encoding}, and some is not: files of two encodings were put together"
+            raise InputError(f"{path}: {why} (BAD_ENCODING). Save each as UTF-8 first.")
+        return text.encode()
 
 
 class _Lent:

@@ -185,8 +185,13 @@ def check_text(summary: Mapping[str, Any]) -> str:
     if summary["examples"]:
         lines.append(f"rejects, the first of each kind (all: {summary['folder']}):")
         for code, rows in summary["examples"].items():
-            lines.append(f"  {code}: {rows[0][2]}")
-            lines += [f'    row {row}: "{visible(cell[:60])}"' for row, cell, _ in rows]
+            # A setting's reason names its column and its cell: each row has its own.
+            said = {text for _, _, text in rows}
+            lines.append(f"  {code}{f': {rows[0][2]}' if len(said) == 1 else ''}")
+            lines += [
+                f'    row {row}: "{visible(cell[:60])}"{f" - {visible(text)}" if len(said) > 1 else ""}'
+                for row, cell, text in rows
+            ]
     lines.append(
         f"{' + '.join(summary['operations'])}: {amount(summary['planned_orders'], summary['planned_as'].removesuffix('s'))} in step 1, "
         f"{amount(summary['planned_requests'], 'request')}, about {summary['planned_seconds']:,.0f} s at the given rate"

@@ -107,7 +107,7 @@ class Sheet:
             self._start_cell(attributes)
         elif name == "row":
             self._row, self._column = self._later(int(attributes.get("r") or self._row + 1), self._row), 0
-            self._is_hidden = attributes.get("hidden") in {"1", "true"}
+            self._is_hidden = attributes.get("hidden") in {"1", "true"} or attributes.get("ht") == "0"
         elif self._is_sheet is None:
             self._is_sheet = name == "worksheet"
             if not self._is_sheet:

@@ -214,6 +214,15 @@ def test_check_as_json(command):
     assert (ended.code, summary["exit_code"], summary["planned_orders"]) == (0, 0, 1)
 
 
+def test_each_bad_value_is_told_with_its_own_cell(command, tmp_path):
+    """Two rows of one code, for two reasons."""
+    (tmp_path / "numbers.csv").write_text("tn,destination\n9195550123,911\n9195550124,N/A\n")
+    words = ["--operation", "tn-options", "--column", "final_destination_uri=destination"]
+    shown = command("check", *words, "numbers.csv").out
+    assert re.search(r'BAD_VALUE\n +row 1: "9195550123" - column "destination": .*911', shown)
+    assert re.search(r' +row 2: "9195550124" - column "destination": .*N/A', shown)
+
+
 def test_run_status_report(command, tmp_path):
     """A run, the same run again, what is known of it, and its reports anew."""
     first = command("run", "job.toml", "--simulate")

@@ -99,6 +99,9 @@ REPORT = "Iris Telephone Number Inventory Report"
             id="as short as a title",
         ),
         pytest.param("Report, 2026\nTN,a\n2012345678,x\n", ("TN", "a"), [["2012345678", "x"]], id="as long as a title"),
+        pytest.param(
+            "Report, 2026, Acme\nTN;Name\n2012345678;x\n", ("TN", "Name"), [["2012345678", "x"]], id="commas in a title"
+        ),
         pytest.param("Customers\nTN;Name\n1;x\n", ("TN", "Name"), [["1", "x"]], id="any title"),
         pytest.param("2015550123\n2015550124\n", ("TN",), [["2015550123"], ["2015550124"]], id="no header"),
         pytest.param(
@@ -126,6 +129,17 @@ def test_a_column_that_is_asked_for_tells_the_header_from_the_title(tmp_path):
     text = "Locations\nSite,Peer\n486,1\n"
     assert opened(tmp_path, text, wanted=["peer"]) == (("Site", "Peer"), [["486", "1"]])
     assert opened(tmp_path, text)[0] == ("Locations",)
+
+
+@pytest.mark.parametrize("first", [",Ann", "N/A,Ann", "919234012,Ann", "Ann,"])
+def test_a_first_row_without_a_number_is_a_row_where_there_is_no_header(tmp_path, first):
+    """Somebody names a column as we do: nobody's first row is taken for its name."""
+    text = f"{first}\n9192340123,Bob\n"
+    assert opened(tmp_path, text, wanted=["Column 1"]) == (
+        ("column 1", "column 2"),
+        [first.split(","), ["9192340123", "Bob"]],
+    )
+    assert opened(tmp_path, ",Name\n9192340123,Bob\n", wanted=["column 1", "Name"])[0] == ("column 1", "Name")
 
 
 def test_two_numbers_in_a_first_line_name_nothing(tmp_path):

@@ -88,6 +88,10 @@ def test_at_the_border_of_two_blocks(tmp_path, padding):
         pytest.param("Phone,Carrier,Note\n2012345678,VZ,\n,carrier,unassigned\n", id="the name in its column"),
         pytest.param("Phone,Fax,Note\n2012345678,,\nnone,fax,unknown number\n", id="no number"),
         pytest.param("Phone,Name\n2012345678,Al\nfax,Bob\n2012345679,Cy\n", id="a remark in place of a number"),
+        pytest.param("TN,SMS,Fax\n2012345678,SMS,\n919-234-0124 x45,,Fax\n2012345679,SMS,Fax\n", id="an extension"),
+        pytest.param("TN,Name,Active\n919-234-O124,Ann,Active\n2012345679,Bob,\n", id="a letter for a digit"),
+        pytest.param("TN,Active\n9.19234E+09,Active\n2012345679,\n", id="scientific notation"),
+        pytest.param("TN,Status\nunlisted,Status\n2012345679,\n", id="no number, in another word"),
     ],
 )
 def test_what_is_no_other_header_is_a_row(tmp_path, text):

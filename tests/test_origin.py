@@ -115,6 +115,16 @@ def test_a_guessed_encoding_is_a_warning(tmp_path):
         ),
         pytest.param(b"TN,x\n1,\x81\xfa\n", "not all cp1252", id="no character of Windows'"),
         pytest.param(codecs.BOM_UTF16_LE + b"T\0N\0\n\0\0\xd8\n\0", "not all utf-16-le", id="half a pair"),
+        pytest.param(
+            codecs.BOM_UTF16_LE + "TN\r\n2015550123\r\n".encode("utf-16-le") + b"2015550124\r\n" * 4,
+            "files of two encodings were put together (BAD_ENCODING)",
+            id="ASCII behind UTF-16",
+        ),
+        pytest.param(
+            b"TN,x\n1,M\xfcller\n" + b"1,x\n" * 300_000 + "1,Müller\n".encode(),
+            "files of two encodings were put together (BAD_ENCODING)",
+            id="UTF-8 behind cp1252",
+        ),
         pytest.param("TN\n1\n".encode("utf-32"), "UTF-32 text (BAD_ENCODING)", id="UTF-32"),
         pytest.param(gzip.compress(TEXT.encode())[:-4], "it cannot be unpacked (gzip", id="gzip cut short"),
         pytest.param(gzip.compress(TEXT.encode()) + b"rest", "it cannot be unpacked (gzip", id="something behind"),

@@ -132,6 +132,7 @@ def with_cells(folder: Path, cells: str) -> Path:
             "A!A3 holds a formula that was never calculated",
         ),
         ('<row r="3" hidden="1"><c r="A3"><v>2015550124</v></c></row>', "A!A3 stands in a hidden row"),
+        ('<row r="3" ht="0" customHeight="1"><c r="A3"><v>2015550124</v></c></row>', "A!A3 stands in a hidden row"),
         ('<row r="1048576"><c s="1" r="XFD1048576"><v>1</v></c></row>', "up to A!XFD1048576, its sheets span more"),
         ('<row r="3"><c r="XFD3"><v>1</v></c></row><row r="1048576"><c><v>1</v></c></row>', "up to A!A1048576, its"),
         (

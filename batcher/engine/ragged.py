@@ -22,8 +22,8 @@ _SAYS_NOTHING = " \t,;|"
 def whole(batch: Batch, delimiter: str) -> Batch:
     """Ragged rows of a file whose first column is the TN's are rows: nothing can have shifted it.
 
-    In a short one another cell follows the TN, so that it was not cut off. A long one is no list of numbers; nothing else
-    of it is kept.
+    In a short one another cell follows the TN, so that it was not cut off; not where the columns are parted by tabs, for
+    whoever trims lines takes them off the front. In a long one nothing but the TN may be a number; nothing else of it is kept.
     """
     names = batch.frame.schema.names
     found: dict[int, list[str]] = {}
@@ -31,9 +31,9 @@ def whole(batch: Batch, delimiter: str) -> Batch:
         line = batch.frame.column(0)[row].as_py()
         with suppress(csv.Error):
             cells = next(csv.reader([line], delimiter=delimiter), [])
-            if 1 < len(cells) < len(names):
+            if 1 < len(cells) < len(names) and delimiter != "\t":
                 found[row] = cells + [""] * (len(names) - len(cells))
-            elif len(cells) > len(names) > 1 and not any(map(_may_be_number, (cells[1], *cells[len(names) :]))):
+            elif len(cells) > len(names) > 1 and not any(map(_may_be_number, cells[1:])):
                 found[row] = cells[:1] + [""] * (len(names) - 1)
     if not found:
         return batch
