@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "batcher"
 
 #: Every module, the ground floor first. On its own floor a module may import those that stand before it.
 FLOORS = (
-    "__init__ errors model visible codes cell tn",
+    "__init__ errors model visible amount codes cell tn",
     (
         "blob spool scan numbering header heading origin delimited parquet markup sheet archive workbook part table kernel normalize "
         "ledger.tables ledger.states ledger.file ledger.rows ledger.readings ledger.record ledger "
