@@ -165,36 +165,38 @@ def _written_form(tns: NDArray[np.int64], wish: Wish) -> pa.Array:
 
 
 def _append(target: Table, batch: Batch, piece: Piece, columns: Sequence[str], wish: Wish, *, is_typed: bool) -> None:
-    for place in _portions(batch.frame, piece.rows):
-        rows, tns = piece.rows[place], [column[place] for column in piece.tns]
-        frame = (batch.typed if is_typed else batch.frame).select(target.schema.names).take(pa.array(rows))
-        _append_rows(target, frame, dict(zip(columns, tns, strict=True)), wish, is_typed=is_typed)
+    source = batch.typed if is_typed else batch.frame
+    kept = [name for name in target.schema.names if name not in columns]
+    # A cell of many numbers stands in none of the rows that it becomes.
+    for place in _portions(batch.frame.select(kept), piece.rows):
+        rows = pa.array(piece.rows[place])
+        arrays = {name: source.column(name).take(rows) for name in kept}
+        for name, column in zip(columns, piece.tns, strict=True):
+            arrays[name] = _written_form(column[place], wish)
+            if is_typed:
+                is_missing = source.column(name).is_null(nan_is_null=True).take(rows)
+                arrays[name] = pc.if_else(is_missing, None, arrays[name])
+        _append_rows(target, arrays, len(rows))
 
 
 def _portions(frame: pa.RecordBatch, rows: NDArray[np.int64]) -> Iterator[slice]:
     """Cut rows that are written so that a wide one, which a range repeats ten thousand times, does not fill the memory."""
-    widths = np.sum([pc.binary_length(column).to_numpy() for column in frame.columns], axis=0)
+    widths = sum((pc.binary_length(column).to_numpy() for column in frame.columns), np.zeros(frame.num_rows, np.int64))
     portion = np.cumsum(widths[rows]) // _PORTION_BYTES
     ends = [*(np.flatnonzero(np.diff(portion)) + 1).tolist(), len(rows)]
     yield from starmap(slice, pairwise([0, *ends]))
 
 
-def _append_rows(
-    target: Table, frame: pa.RecordBatch, numbers: Mapping[str, NDArray[np.int64]], wish: Wish, *, is_typed: bool
-) -> None:
-    arrays = dict(zip(frame.schema.names, frame.columns, strict=True))
-    for name, tns in numbers.items():
-        text = _written_form(tns, wish)
-        arrays[name] = pc.if_else(arrays[name].is_null(nan_is_null=True), None, text) if is_typed else text
+def _append_rows(target: Table, arrays: dict[str, pa.Array], rows: int) -> None:
     for item in target.schema:
         if pa.types.is_null(arrays[item.name].type):
-            arrays[item.name] = pa.nulls(frame.num_rows, item.type)
+            arrays[item.name] = pa.nulls(rows, item.type)
         if arrays[item.name].type != item.type:
             raise InputError(
                 f'Column "{item.name}" holds {item.type} in one file and {arrays[item.name].type} in another '
                 "(COLUMN_TYPE): rewrite them one by one, or to a .csv file."
             )
-    target.append(pa.RecordBatch.from_arrays(list(arrays.values()), schema=target.schema))
+    target.append(pa.RecordBatch.from_arrays([arrays[name] for name in target.schema.names], schema=target.schema))
 
 
 def _append_rejects(target: Table, batch: Batch, judged: Judged, columns: Sequence[str], count: _Count) -> None:
