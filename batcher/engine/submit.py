@@ -24,7 +24,7 @@ GRACE_SECONDS = 30.0
 #: Of the first orders that came to an end, so many that were refused or FAILED stop the run.
 FIRST_ORDERS, MOST_BAD_ORDERS = 10, 3
 #: Among so many orders, the end of one more is asked for early.
-_ORDERS_A_POLL = 64
+_ORDERS_A_POLL = 100
 _PAGE = 256
 #: How often a chunk that waits for a slot looks whether there should be more.
 _GROW_SECONDS = 0.1
@@ -175,13 +175,13 @@ class Submission:
         )
 
     def _rank(self, number: int) -> int:
-        """Polls wait for what is to be sent, but not those of the first orders: they tell whether to go on at all.
+        """Polls wait for what is to be sent, but not those of a few orders: they tell whether to go on at all.
 
-        Few of them, and more with time: each takes the place of an order.
+        One at first, and one more for so many sent; two more for each that ended badly. Each takes the place of an order.
         """
         if not self._has_budget:
             return POLL
-        if len(self._telling) < MOST_BAD_ORDERS + self._bad + self._sent // _ORDERS_A_POLL:
+        if len(self._telling) < 1 + 2 * self._bad + self._sent // _ORDERS_A_POLL:
             self._telling.add(number)
         return POST if number in self._telling else POLL
 
