@@ -301,7 +301,7 @@ def _waiting(ledger: Ledger, way: Way, job: Job, options: Options) -> dict[str, 
         "operations": [step.operation.name for step in job.steps],
         "orders": len(sample) if heads else ledger.chunks_by_state(step).get(READY, 0),
         "rows": sum(sample) if heads else ledger.rows_by_state(step).get(READY, 0),
-        "more_steps": not heads and not _all_planned(ledger),
+        "more_steps": not heads and ledger.steps()[-1]["planned"] is None,
     }
 
 
@@ -382,10 +382,6 @@ def _may_send(ledger: Ledger) -> bool:
     if ledger.run()["retired"] is not None:
         return False
     return ledger.is_open() or ledger.has_stale()
-
-
-def _all_planned(ledger: Ledger) -> bool:
-    return all(step["planned"] is not None for step in ledger.steps()) or ledger.run()["retired"] is not None
 
 
 def _point_latest(folder: RunFolder) -> None:
