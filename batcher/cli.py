@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import inspect
 import os
-import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -29,9 +28,9 @@ from batcher.arguments import (
     read_npas,
     runs_of,
 )
-from batcher.errors import BatcherError, InputError, Interrupted, StorageFailed
+from batcher.errors import BatcherError, InputError, StorageFailed
 from batcher.process import keep_private, keep_small
-from batcher.screen import check_text, confirm, guarded_streams, print_json, rewrite_text, run_text, show, tell, told
+from batcher.screen import check_text, confirm, print_json, rewrite_text, run_text, show
 from batcher.way import secrets, way_of
 
 if TYPE_CHECKING:
@@ -204,11 +203,10 @@ def status(job: Path, as_json: bool) -> None:
 def report(job: Path, run_id: str | None, log_format: str, as_json: bool) -> None:
     """Write the reports of a run again from its ledger. JOB may be the runs' folder itself."""
     _configure_logs({"quiet": True, "log_format": log_format})
-    from batcher.engine import run as engine
+    from batcher.engine.attempt import report as write_again
 
     folder, loaded = runs_of(job)
-    summary = engine.report(folder, run_id, loaded)
-    _show_run(summary, as_json=as_json)
+    _show_run(write_again(folder, run_id, loaded), as_json=as_json)
 
 
 @_examples("batcher resolve jobs/nightly_failover.toml 3", "batcher resolve jobs/nightly_failover.toml 3 --not-sent")
@@ -377,47 +375,3 @@ def _configure_logs(words: Mapping[str, Any]) -> Any:
         TqdmStream(sys.stderr), json=words.get("log_format") == "json", level=level, colors=colors, secrets=secrets()
     )
     return Bar(sys.stderr)
-
-
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and end the process with its exit code."""
-    # Outside of the sending, which has its own way to stop, a SIGTERM is a Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with guarded_streams():
-        code = _exit_code(arguments)
-    sys.exit(code)
-
-
-def _exit_code(arguments: Sequence[str] | None) -> int:
-    """Run a command; what stopped it is told on stderr."""
-    words = list(arguments) if arguments is not None else None
-    try:
-        code = cli.main(args=words, prog_name="batcher", standalone_mode=False)
-        sys.stdout.flush()
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        tell("Stopped; nothing is lost. Give the same command again.", "warning", Interrupted.exit_code)
-        return Interrupted.exit_code
-    except click.ClickException as error:
-        error.show(sys.stderr)
-        return InputError.exit_code
-    except BatcherError as error:
-        tell(told(error), "warning" if isinstance(error, Interrupted) else "error", error.exit_code)
-        return error.exit_code
-    except Exception:  # ruff: ignore[blind-except] - the one place where a bug is told instead of a traceback thrown
-        _log_bug()
-        return BatcherError.exit_code
-    return code or 0
-
-
-def _log_bug() -> None:
-    import structlog
-
-    if not structlog.is_configured():
-        from batcher.logs import configure
-
-        configure(sys.stderr, json=False, level="info", colors=False, secrets=secrets())
-    structlog.get_logger().critical(
-        "a bug in batcher; the same command goes on where it was", exit_code=BatcherError.exit_code, exc_info=True
-    )

@@ -22,7 +22,8 @@ import pytest
 import structlog
 
 from batcher import __version__
-from batcher.cli import cli, main
+from batcher.__main__ import main
+from batcher.cli import cli
 from batcher.engine.folder import locked
 from batcher.screen import run_text
 from tests.processes import COMMAND, asked, at, batcher, environment, simulator, started
@@ -141,7 +142,7 @@ def test_help_waits_for_no_heavy_library(arguments, tmp_path):
     """Somebody who asks for help gets it at once."""
     code = (
         "import sys\n"
-        "from batcher.cli import main\n"
+        "from batcher.__main__ import main\n"
         "try:\n"
         "    main(sys.argv[1:])\n"
         "finally:\n"
@@ -934,7 +935,7 @@ def test_the_wheel_holds_the_package_the_jobs_and_the_samples(wheel):
     modules = {path.relative_to(ROOT) for path in (ROOT / "batcher").rglob("*.py")}
     files = {path.relative_to(wheel) for path in (wheel / "batcher").rglob("*") if path.is_file()}
     assert {path for path in files if path.parts[1] not in {"jobs", "samples"}} == modules
-    assert (wheel / dist / "entry_points.txt").read_text() == "[console_scripts]\nbatcher = batcher.cli:main\n"
+    assert (wheel / dist / "entry_points.txt").read_text() == "[console_scripts]\nbatcher = batcher.__main__:main\n"
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = re.findall(r"^Requires-Dist: (.*)", (wheel / dist / "METADATA").read_text(), re.MULTILINE)
     assert len([line for line in wanted if "extra ==" not in line]) == len(project["dependencies"])

@@ -24,7 +24,7 @@ FLOORS = (
     (
         "engine engine.mistakes engine.job engine.folder engine.values engine.duplicates engine.outcome engine.ragged engine.judge "
         "engine.identity engine.sample engine.plan engine.submit engine.steps engine.send engine.words engine.summary engine.report "
-        "engine.survey engine.run engine.check engine.status engine.renumber engine.rewrite"
+        "engine.attempt engine.superseded engine.survey engine.run engine.check engine.status engine.renumber engine.rewrite"
     ),
     (
         "process logs progress shipped "

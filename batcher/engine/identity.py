@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from operator import itemgetter
@@ -102,6 +102,20 @@ def has_sent(folder: RunFolder) -> bool:
     """Whether a run has ever meant to send something."""
     with opened(folder, check=False) as ledger:
         return ledger.has_sent()
+
+
+def resumable(unfinished: Sequence[RunFolder], digest: str) -> RunFolder | None:
+    """The newest unfinished run of this input and job; None when a newer one has sent something, or none can go on.
+
+    One that was begun by mistake, and has sent nothing, takes nobody's place.
+    """
+    for folder in reversed(unfinished):
+        row = run_row(folder)
+        if row["digest"] == digest and row["retired"] is None:
+            return folder
+        if has_sent(folder):
+            break
+    return None
 
 
 def refuse_elsewhere(folder: RunFolder, way: Way, job: Job) -> None:

@@ -6,23 +6,17 @@ the ledger says where. Nothing is sent before the whole input was read, judged a
 
 from __future__ import annotations
 
-import os
 import secrets as entropy
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
 import structlog
 
-from batcher.carrier.client import Client
-from batcher.carrier.limits import Gate
-from batcher.carrier.wire import Wire
-from batcher.engine.folder import RunFolder, locked, new_run_id, prepare_output, run_folder
+from batcher.engine.attempt import close, may_send, said_of
+from batcher.engine.folder import RunFolder, locked, new_run_id, prepare_output
 from batcher.engine.identity import (
     Way,
     already_done,
@@ -34,15 +28,16 @@ from batcher.engine.identity import (
     open_input,
     opened,
     refuse_elsewhere,
+    resumable,
     run_digest,
     run_row,
 )
-from batcher.engine.job import Job, Limits, Output, Step
+from batcher.engine.job import Job
 from batcher.engine.judge import columns_of, take_in
-from batcher.engine.report import check_carried, write_reports
-from batcher.engine.send import Options, Progress, send_steps, submission_of, until_signal
+from batcher.engine.report import check_carried
+from batcher.engine.send import Options, Progress, send_steps
 from batcher.engine.steps import kept, plan_step, restored
-from batcher.engine.summary import exit_code, summarize, summary_text, write_summary
+from batcher.engine.superseded import beside, supersede
 from batcher.engine.survey import numbers, oddities, refusals
 from batcher.errors import BatcherError, InputError, Interrupted
 from batcher.ledger import READY, RETIRED, Ledger
@@ -85,7 +80,7 @@ def _run_locked(job: Job, way: Way, options: Options, progress: Progress) -> dic
                     "Put back either of them."
                 )
             digest = row["digest"] if source is None else run_digest(source.digest(), of_job)
-            if (same := _same(unfinished, digest)) is not None:
+            if (same := resumable(unfinished, digest)) is not None:
                 _log.info("resuming", run=same.run_id)
                 others = [folder for folder in unfinished if folder is not same]
                 return _work(same, job, way, options, progress, others)
@@ -98,7 +93,7 @@ def _run_locked(job: Job, way: Way, options: Options, progress: Progress) -> dic
             _log.info("sending what had grown stale", run=finished.run_id)
             return _work(finished, job, way, options, progress, unfinished)
         if finished is not None and (done := already_done(finished, digest, job, again=options.again)):
-            return _beside(_supersede(unfinished, job, way, progress), done)
+            return beside(supersede(unfinished, job, way, progress), done)
         # An input that cannot be run takes nobody's place: it is judged before another run is put to rest.
         folder = _create(job, way, source, of_job, options)
     finally:
@@ -110,37 +105,6 @@ def _run_locked(job: Job, way: Way, options: Options, progress: Progress) -> dic
         if unfinished:  # they can still go on
             shutil.rmtree(folder.path, ignore_errors=True)
         raise
-
-
-def _same(unfinished: Sequence[RunFolder], digest: str) -> RunFolder | None:
-    """The newest unfinished run of this input and job; None when a newer one has sent something, or none can go on.
-
-    One that was begun by mistake, and has sent nothing, takes nobody's place.
-    """
-    for folder in reversed(unfinished):
-        row = run_row(folder)
-        if row["digest"] == digest and row["retired"] is None:
-            return folder
-        if has_sent(folder):
-            break
-    return None
-
-
-def _beside(superseded: Sequence[Mapping[str, Any]], summary: dict[str, Any]) -> dict[str, Any]:
-    """The summary of a run that took another's place: what that one leaves open is told as well."""
-    if not superseded:
-        return summary
-    codes = [
-        5 if each["doubled_orders"] or each["unlisted_chunks"] else 4 if each["statuses"]["unknown"] else 0
-        for each in superseded
-    ]
-    worst = superseded[codes.index(max(codes))]
-    names = ("run", "statuses", "doubled_orders", "unlisted_chunks", "exit_code", "folder")
-    kept = {name: worst[name] for name in names}
-    summary = {**summary, "superseded": kept, "exit_code": max(*codes, summary["exit_code"])}
-    if "already_done" not in summary:
-        write_summary(Path(summary["folder"]), summary, summary_text(summary))
-    return summary
 
 
 def _is_stale(folder: RunFolder, digest: str) -> bool:
@@ -155,7 +119,7 @@ def _forget_secrets(folder: RunFolder) -> None:
     """Of a finished run, unless it holds what --stale may send: an attempt may have been killed before it did so."""
     if folder.secret.exists():
         with opened(folder, check=False) as ledger:
-            if not _may_send(ledger):
+            if not may_send(ledger):
                 folder.secret.unlink(missing_ok=True)
 
 
@@ -235,12 +199,12 @@ def _work(
         plan_step(steps[0], folder, ledger, canary=job.limits.canary_rows, first=options.first)
         if options.confirm is not None and not options.confirm(_waiting(ledger, way, job, options)):
             raise Declined("Nothing was sent. The same command asks again.")
-        superseded = _supersede(others, job, way, progress)
+        superseded = supersede(others, job, way, progress)
         for older in folders_of(job.output_path, way.base_url):
             # Each is finished or retired, and from here on not the newest: none of it is sent any more.
             if older.run_id < folder.run_id:
                 older.secret.unlink(missing_ok=True)
-        said = _said(job)
+        said = said_of(job)
         attempt = ledger.begin_attempt(said)
         started = time.monotonic()
         error: Exception | None = None
@@ -252,21 +216,12 @@ def _work(
         except KeyboardInterrupt:
             error = Interrupted("Stopped by a signal. The same command goes on.")
         facts = {**said, "seconds": time.monotonic() - started, **wire}
-        summary = _close(folder, ledger, steps, job, attempt, facts, error)
+        summary = close(folder, ledger, steps, job, attempt, facts, error)
     if error is not None:
         if isinstance(error, BatcherError):
             error.summary = summary
         raise error
-    return _beside(superseded, summary)
-
-
-def _said(job: Job) -> dict[str, Any]:
-    """Whose attempt it is, and by what its reports can be written again without the job file."""
-    return {
-        "pid": os.getpid(),
-        "limits": job.limits.model_dump(),
-        "output": job.output.model_dump(),
-    }
+    return beside(superseded, summary)
 
 
 def _check_files(folder: RunFolder, ledger: Ledger) -> None:
@@ -303,112 +258,3 @@ def _waiting(ledger: Ledger, way: Way, job: Job, options: Options) -> dict[str, 
         "rows": sum(sample) if heads else ledger.rows_by_state(step).get(READY, 0),
         "more_steps": not heads and ledger.steps()[-1]["planned"] is None,
     }
-
-
-def _supersede(folders: Sequence[RunFolder], job: Job, way: Way, progress: Progress) -> list[dict[str, Any]]:
-    """Settle what runs have sent whose input or job is no more: nothing new of them leaves. Their summaries."""
-    return [_put_to_rest(folder, job, way, progress) for folder in folders]
-
-
-def _put_to_rest(folder: RunFolder, job: Job, way: Way, progress: Progress) -> dict[str, Any]:
-    _log.warning("input or job changed: the unfinished run is settled and retired", run=folder.run_id)
-    with opened(folder) as ledger:
-        steps = restored(ledger)
-        # What it is to carry is said of the new input, not of this one.
-        carry = tuple(name for name in job.output.carry if name in ledger.run()["facts"]["columns"])
-        job = replace(job, output=job.output.model_copy(update={"carry": carry}))
-        said = {**_said(job), "supersedes": True}
-        attempt = ledger.begin_attempt(said)
-        started = time.monotonic()
-        error: Exception | None = None
-        count: dict[str, int] = {}
-
-        async def settle() -> None:
-            async with way.open(folder) as base_url, Client(base_url, way.account_id, way.authorization) as client:
-                wire = Wire(client, Gate(job.limits.requests_per_second))
-                for step in steps:
-                    submission = submission_of(step, folder, ledger, job, wire, progress, Options())
-                    await until_signal(submission, partial(submission.run, send=False))
-                    await until_signal(submission, partial(submission.audit, with_open=True))
-                count.update(requests=wire.requests, throttled=wire.throttled)
-
-        try:
-            anyio.run(settle)
-            # What was proven absent meanwhile is an unsent chunk, and retires like the others.
-            ledger.retire_run("SUPERSEDED")
-        except BatcherError as stopped:
-            error = stopped  # nothing retires: the next start looks again
-        except KeyboardInterrupt:
-            error = Interrupted("Stopped by a signal. The same command goes on.")
-        facts = {**said, "seconds": time.monotonic() - started, "requests": 0, "throttled": 0, **count}
-        summary = _close(folder, ledger, steps, job, attempt, facts, error)
-    if error is not None:
-        raise error
-    return summary
-
-
-def _close(
-    folder: RunFolder,
-    ledger: Ledger,
-    steps: Sequence[Step],
-    job: Job,
-    attempt: int,
-    facts: Mapping[str, Any],
-    error: Exception | None,
-) -> dict[str, Any]:
-    """Write the reports, decide how the attempt ended, and finish the run when nothing of it is open."""
-    tally = write_reports(ledger, folder, folder.path, steps, api=job.carrier.api, output=job.output)
-    code = (
-        getattr(error, "exit_code", BatcherError.exit_code)
-        if error is not None
-        else exit_code(tally, job.limits, doubled=bool(ledger.doubles() or ledger.unlisted()))
-    )
-    ledger.end_attempt(attempt, code, facts)
-    summary = summarize(folder, ledger, tally, code)
-    write_summary(folder.path, summary, summary_text(summary))
-    _point_latest(folder)
-    if not ledger.is_open() and error is None:
-        ledger.finish(code)
-    if error is None and not _may_send(ledger):
-        folder.secret.unlink(missing_ok=True)
-    return summary
-
-
-def _may_send(ledger: Ledger) -> bool:
-    """Whether any chunk of the run may still have to be sent: an open order too, should it prove not to be ours.
-
-    What is stale is sent with --stale, of a retired run nothing.
-    """
-    if ledger.run()["retired"] is not None:
-        return False
-    return ledger.is_open() or ledger.has_stale()
-
-
-def _point_latest(folder: RunFolder) -> None:
-    """A convenience: without it the reports are no worse."""
-    link = folder.path.parent / f".latest.{os.getpid()}"
-    try:
-        link.unlink(missing_ok=True)
-        link.symlink_to(folder.run_id)
-        link.replace(folder.path.parent / "latest")
-    except OSError as error:
-        _log.warning("the link to the newest run could not be made", folder=str(folder.path), why=error.strerror)
-
-
-def report(folder_of_runs: Path, run_id: str | None, job: Job | None) -> dict[str, Any]:
-    """Write a run's reports again from its folder, without a job as its last attempt wrote them; the object of summary.json."""
-    folder = run_folder(folder_of_runs, run_id)
-    with locked(folder_of_runs), opened(folder) as ledger:
-        if not ledger.run()["judged"]:
-            raise InputError(f"{folder.path}: its input was never read to the end; run the job again.")
-        steps = restored(ledger)
-        api = ledger.run()["facts"]["api"]
-        attempts = ledger.attempts()
-        said, code = (attempts[-1]["facts"], attempts[-1]["exit_code"]) if attempts else ({}, None)
-        limits = job.limits if job else Limits.model_construct(**said.get("limits", {}))
-        output = job.output if job else Output.model_construct(**said.get("output", {}))
-        tally = write_reports(ledger, folder, folder.path, steps, api=api, output=output)
-        code = exit_code(tally, limits, doubled=bool(ledger.doubles() or ledger.unlisted())) if code is None else code
-        summary = summarize(folder, ledger, tally, code)
-        write_summary(folder.path, summary, summary_text(summary))
-    return summary

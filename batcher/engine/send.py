@@ -64,6 +64,45 @@ class Options:
     confirm: Callable[[Mapping[str, Any]], bool] | None = None
 
 
+@dataclass(frozen=True)
+class Dispatch:
+    """All that the sending of any step of one run needs."""
+
+    folder: RunFolder
+    ledger: Ledger
+    job: Job
+    wire: Wire
+    options: Options
+    progress: Progress
+
+    def submission(self, step: Step, *, first: bool = False) -> Submission:
+        """One step on its way; with `first`, its sample alone."""
+        ledger, limits, options = self.ledger, self.job.limits, self.options
+        planned = ledger.steps()[step.number - 1]["planned"]
+        conversation = Conversation(
+            step.operation,
+            self.wire,
+            ledger,
+            api=self.job.carrier.api,
+            step=step.number,
+            fill=filler(step, Secrets.of(restored(ledger)), self.folder),
+            absence_seconds=limits.absence_seconds,
+            send_before=math.inf if options.stale or planned is None else planned + limits.max_age,
+        )
+        return Submission(
+            conversation,
+            rate=limits.requests_per_second,
+            in_flight=limits.in_flight,
+            settled=self.progress.advance,
+            wait_seconds=math.inf if options.wait_seconds is None else options.wait_seconds,
+            first=first,
+            has_budget=not options.no_budget,
+        )
+
+    def is_open(self, step: Step) -> bool:
+        return any(self.ledger.chunks_by_state(step.number).get(state) for state in OPEN_STATES)
+
+
 async def send_steps(
     folder: RunFolder,
     ledger: Ledger,
@@ -78,96 +117,56 @@ async def send_steps(
     limits = job.limits
     async with way.open(folder) as base_url, Client(base_url, way.account_id, way.authorization) as client:
         wire = Wire(client, Gate(limits.requests_per_second))
+        dispatch = Dispatch(folder, ledger, job, wire, options, progress)
         try:
             for step in steps:
                 plan_step(step, folder, ledger, canary=limits.canary_rows, first=options.first)
-                if not await _send_step(step, folder, ledger, job, wire, options, progress):
+                await _send_step(step, dispatch)
+                if dispatch.is_open(step):
                     break
             # One chunk that stays open keeps no other from being looked up.
             for step in steps:
-                submission = submission_of(step, folder, ledger, job, wire, progress, options)
-                await until_signal(submission, submission.audit)
+                await _audit(step, dispatch)
         finally:
             count |= {"requests": wire.requests, "throttled": wire.throttled}
 
 
-def submission_of(
-    step: Step,
-    folder: RunFolder,
-    ledger: Ledger,
-    job: Job,
-    wire: Wire,
-    progress: Progress,
-    options: Options,
-    *,
-    first: bool = False,
-) -> Submission:
-    limits, planned = job.limits, ledger.steps()[step.number - 1]["planned"]
-    conversation = Conversation(
-        step.operation,
-        wire,
-        ledger,
-        api=job.carrier.api,
-        step=step.number,
-        fill=filler(step, Secrets.of(restored(ledger)), folder),
-        absence_seconds=job.limits.absence_seconds,
-        send_before=math.inf if options.stale or planned is None else planned + limits.max_age,
-    )
-    return Submission(
-        conversation,
-        rate=limits.requests_per_second,
-        in_flight=limits.in_flight,
-        settled=progress.advance,
-        wait_seconds=math.inf if options.wait_seconds is None else options.wait_seconds,
-        first=first,
-        has_budget=not options.no_budget,
-    )
-
-
-async def _send_step(
-    step: Step, folder: RunFolder, ledger: Ledger, job: Job, wire: Wire, options: Options, progress: Progress
-) -> bool:
-    """Send one step; whether nothing of it is open any more, so that the next may be planned."""
-    if not any(ledger.chunks_by_state(step.number).get(state) for state in OPEN_STATES):
-        return True
-    if (options.first or job.limits.canary_rows) and (heads := ledger.first_heads(step.number)):
+async def _send_step(step: Step, dispatch: Dispatch) -> None:
+    """Send one step: its sample first, where one is wanted, and the others only if nothing of that went wrong."""
+    if not dispatch.is_open(step):
+        return
+    ledger, options = dispatch.ledger, dispatch.options
+    if (options.first or dispatch.job.limits.canary_rows) and (heads := ledger.first_heads(step.number)):
         if any(head.state in OPEN_STATES for head in heads):
-            await _send(step, folder, ledger, job, wire, options, progress, first=True)
+            await _send(step, dispatch, first=True)
             # Who looks at the sample has to see what was executed twice.
-            submission = submission_of(step, folder, ledger, job, wire, progress, options)
-            await until_signal(submission, submission.audit)
+            await _audit(step, dispatch)
         try:
             if not _goes_on(step, ledger, options):
-                return False
+                return
         except BatcherError:
             # What an earlier start left open is looked up and asked for all the same.
             if set(ledger.chunks_by_state(step.number)) & (set(OPEN_STATES) - {READY}):
-                submission = submission_of(step, folder, ledger, job, wire, progress, options)
+                submission = dispatch.submission(step)
                 await until_signal(submission, partial(submission.run, send=False))
             raise
-    await _send(step, folder, ledger, job, wire, options, progress)
-    return not any(ledger.chunks_by_state(step.number).get(state) for state in OPEN_STATES)
+    await _send(step, dispatch)
 
 
-async def _send(
-    step: Step,
-    folder: RunFolder,
-    ledger: Ledger,
-    job: Job,
-    wire: Wire,
-    options: Options,
-    progress: Progress,
-    *,
-    first: bool = False,
-) -> None:
-    submission = submission_of(step, folder, ledger, job, wire, progress, options, first=first)
-    rows = ledger.rows_by_state(step.number)
+async def _send(step: Step, dispatch: Dispatch, *, first: bool = False) -> None:
+    submission = dispatch.submission(step, first=first)
+    rows = dispatch.ledger.rows_by_state(step.number)
     done = sum(count for state, count in rows.items() if state not in OPEN_STATES)
-    progress.start(f"{step.operation.name}", sum(rows.values()), done)
+    dispatch.progress.start(step.operation.name, sum(rows.values()), done)
     try:
         await until_signal(submission, submission.run)
     finally:
-        progress.stop()
+        dispatch.progress.stop()
+
+
+async def _audit(step: Step, dispatch: Dispatch) -> None:
+    submission = dispatch.submission(step)
+    await until_signal(submission, submission.audit)
 
 
 def _goes_on(step: Step, ledger: Ledger, options: Options) -> bool:

@@ -19,11 +19,11 @@ from typing import Any
 
 import anyio
 
-from batcher import cli
+from batcher import __main__
 from batcher.carrier import breaker
 from batcher.carrier.client import Client, Timeouts
 from batcher.carrier.converse import Conversation
-from batcher.engine import run as engine
+from batcher.engine import attempt, superseded
 from batcher.engine.job import Step
 from batcher.errors import BatcherError
 from batcher.ledger import Ledger
@@ -80,7 +80,8 @@ def instrument(points: Points) -> None:
     for name in transactions():
         points.around(Ledger, name)
     for name in ("write_reports", "write_summary", "_point_latest"):
-        points.around(engine, name, name.lstrip("_"))
+        points.around(attempt, name, name.lstrip("_"))
+    points.around(superseded, "write_summary")
     _around_renames(points)
     _around_writes(points)
     original = Conversation.audit
@@ -160,7 +161,7 @@ def main(words: Sequence[str]) -> None:
     if bug := os.environ.get(BUG):
         {**BUGS, **SILENT}[bug]()
     instrument(Points(point, int(occurrence), os.environ.get(TRACE)))
-    cli.main(command)
+    __main__.main(command)
 
 
 if __name__ == "__main__":

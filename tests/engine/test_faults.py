@@ -22,7 +22,7 @@ from aiohttp import web
 
 from batcher.carrier.auth import Authorization, OAuth2, Secret
 from batcher.carrier.client import Timeouts
-from batcher.engine import run as engine
+from batcher.engine.attempt import report
 from batcher.engine.folder import RunFolder
 from batcher.engine.identity import Way, opened
 from batcher.engine.job import Step
@@ -497,7 +497,7 @@ def test_reports_that_do_not_fit(tmp_path):
     assert stopped.value.exit_code == 6
     [folder] = runs(job)
     assert states(folder) == {"SETTLED": 1}
-    assert engine.report(job.output_path, None, job)["statuses"]["succeeded"] == 5_000
+    assert report(job.output_path, None, job)["statuses"]["succeeded"] == 5_000
     assert start(job, way_to(simulated))["statuses"]["succeeded"] == 5_000
     assert simulated.executions == 1
 
@@ -561,7 +561,7 @@ def test_an_output_folder_that_vanishes(tmp_path):
 _FIFTY = """
 import os, sys, time
 import batcher.engine.run, batcher.engine.check, batcher.screen, batcher.logs, batcher.simulator
-from batcher.cli import main
+from batcher.__main__ import main
 go, ready = os.pipe()
 children = {}
 for _ in range(50):

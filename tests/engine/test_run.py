@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from batcher.carrier.converse import Conversation
-from batcher.engine import run as engine
+from batcher.engine.attempt import report
 from batcher.engine.check import check
 from batcher.engine.folder import RunFolder
 from batcher.engine.identity import opened
@@ -143,7 +143,7 @@ def test_every_row_ends_in_one_line_of_the_reports(tmp_path):
     for name in names:
         (folder / name).unlink()
     (tmp_path / "numbers.csv").unlink()
-    assert engine.report(job.output_path, None, job) == summary
+    assert report(job.output_path, None, job) == summary
     assert {name: (folder / name).read_bytes() for name in names} == before
     assert {oct(path.stat().st_mode & 0o777) for path in folder.iterdir() if path.suffix != ".db"} == {"0o600"}
 
