@@ -10,7 +10,7 @@ demo: .venv/run
 	$(BIN)/batcher run jobs/nightly_failover.toml --simulate --again
 
 test: .venv/dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -55,7 +55,7 @@ DOORS = {
     "aiohttp.web": ("simulator.",),
     "sqlalchemy": ("ledger.",),
     "tqdm": ("progress",),
-    "click": ("arguments", "cli", "screen"),
+    "click": ("__main__", "arguments", "cli", "screen"),
 }
 
 
