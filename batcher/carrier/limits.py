@@ -19,8 +19,8 @@ import anyio
 #: Who goes first: look-ups of doubtful chunks, then posts, then polls.
 LOOK_UP, POST, POLL = range(3)
 
-#: Slots that may be caught up after the event loop stood still.
-MAX_LATE_SLOTS = 2
+#: Slots that may be caught up after the event loop stood still, and by requests that were held up behind the gate.
+MAX_LATE_SLOTS, MAX_LATE_LEAVES = 2, 1
 #: Longest single sleep, so that a rate or pause that changed is noticed, in seconds.
 MAX_SLEEP_SECONDS = 1.0
 #: Shortest and longest wait after a 429 that says when to come back, in seconds.
@@ -76,6 +76,8 @@ class Gate:
         #: work without a pause since then has not made the rate grow yet
         self._grown_at = -math.inf
         self._next_slot = -math.inf
+        #: when the next request may leave that was not held up
+        self._next_leave = -math.inf
         self._paused_until = -math.inf
         # Ordered dicts, not deques: a cancelled poll is taken out of the middle at once.
         self._queues: tuple[OrderedDict[_Waiter, None], ...] = (OrderedDict(), OrderedDict(), OrderedDict())
@@ -141,6 +143,17 @@ class Gate:
         finally:
             if self._keeper is waiter:
                 self._hand_over()
+
+    async def leave(self) -> None:
+        """Wait a little when a request with a slot, and those behind it, were held up: they do not leave all at once.
+
+        Between slot and first byte an intent is committed, and a disk may take as long as ten slots for it.
+        """
+        now = self._clock()
+        at = max(now, self._next_leave - MAX_LATE_LEAVES * self._interval)
+        self._next_leave = max(at, self._next_leave) + self._interval
+        if at > now:
+            await self._sleep(at - now)
 
     async def _keep_time(self, keeper: _Waiter) -> None:
         """Grant slot after slot to whoever is first, until it is the keeper's own turn."""

@@ -107,6 +107,7 @@ class Wire:
         self, request: Request, on_sent: Callable[[], None] | None = None
     ) -> Answer | NotSent | OutcomeUnknown:
         """Send without asking the gate: for a request whose slot was taken before its intent."""
+        await self.gate.leave()
         self.requests += 1
         number, started = self.requests, self.clock()
         if request.method != "GET":

@@ -168,6 +168,48 @@ async def test_a_stalled_loop_is_followed_by_no_burst():
         assert most_in_a_second(crowd.times) <= 8 + 3
 
 
+@pytest.mark.parametrize("held_up", [0.1, 0.5, 3.0])
+async def test_requests_that_were_held_up_behind_the_gate_do_not_leave_all_at_once(held_up):
+    """A commit that takes half a second lets the slots of half a second pass; what follows leaves at the rate."""
+    async with Crowd(50) as crowd:
+        clock, gate, left = crowd.clock, crowd.gate, []
+
+        async def one():
+            await gate.take(POST)
+            # Whoever comes in this second stands behind one slow commit.
+            if 2 <= clock.now < 2 + held_up:
+                await clock.sleep(2 + held_up - clock.now)
+            await gate.leave()
+            left.append(clock.now)
+
+        crowd.tasks += [asyncio.create_task(one()) for _ in range(500)]
+        await clock.turn(20)
+        assert len(left) == 500
+        assert most_in_a_second(left) <= 50 + 2
+        # It costs what it took, once.
+        assert left[-1] - left[0] <= 499 / 50 + held_up
+        assert [round(later - sooner, 6) for sooner, later in itertools.pairwise(left[-50:])] == [0.02] * 49
+
+
+async def test_who_was_not_held_up_leaves_at_once():
+    """Neither the first request, nor one after a rest, nor those on time wait behind the gate."""
+    async with Crowd(4) as crowd:
+        clock, left = crowd.clock, []
+
+        async def several(number):
+            for _ in range(number):
+                await crowd.gate.take(POST)
+                taken = clock.now
+                await crowd.gate.leave()
+                left.append(clock.now - taken)
+
+        crowd.tasks.append(asyncio.create_task(several(20)))
+        await clock.turn(3600)
+        crowd.tasks.append(asyncio.create_task(several(20)))
+        await clock.turn(10)
+        assert left == [0.0] * 40
+
+
 @pytest.mark.parametrize("rate", [10, 50])
 async def test_late_timers_cost_nothing_in_the_long_run(rate):
     """Timers that fire up to 15 ms late do not lower the rate below 99 %, nor raise it above the ceiling."""
