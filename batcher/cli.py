@@ -29,7 +29,7 @@ from batcher.arguments import (
     runs_of,
 )
 from batcher.errors import BatcherError, InputError, StorageFailed
-from batcher.process import keep_private, keep_small
+from batcher.process import keep_private, keep_quick, keep_small
 from batcher.screen import check_text, confirm, print_json, rewrite_text, run_text, show
 from batcher.way import secrets, way_of
 
@@ -82,9 +82,9 @@ def cli() -> None:
 @job_options
 def check(job: Path, as_json: bool, **words: Any) -> int:
     """Read, judge and plan; say what would be sent. Nothing is sent, and no credentials are needed."""
-    _configure_logs(words)
     from batcher.engine.check import check as look
 
+    _configure_logs(words)
     loaded = load(job, words)
     summary = look(loaded, way_of(loaded, simulate=True))
     if as_json:
@@ -119,11 +119,11 @@ def run(
     **words: Any,
 ) -> int:
     """Check, send, wait for the orders, report. The same command again resumes after a crash."""
-    bar = _configure_logs(words)
     from batcher.engine import run as engine
     from batcher.engine.job import seconds_of
     from batcher.engine.send import Options
 
+    bar = _configure_logs(words)
     loaded = load(job, words)
     try:
         wait_seconds = None if wait is None else seconds_of(wait)
@@ -202,9 +202,9 @@ def status(job: Path, as_json: bool) -> None:
 @JSON
 def report(job: Path, run_id: str | None, log_format: str, as_json: bool) -> None:
     """Write the reports of a run again from its ledger. JOB may be the runs' folder itself."""
-    _configure_logs({"quiet": True, "log_format": log_format})
     from batcher.engine.attempt import report as write_again
 
+    _configure_logs({"quiet": True, "log_format": log_format})
     folder, loaded = runs_of(job)
     _show_run(write_again(folder, run_id, loaded), as_json=as_json)
 
@@ -262,10 +262,10 @@ def normalize(
     **words: Any,
 ) -> int:
     """Write a file with its telephone numbers in another form; all else stays. Rejected rows go to OUT.rejects.csv."""
-    _configure_logs(words)
     from batcher.engine.renumber import Wish
     from batcher.engine.rewrite import rewrite
 
+    _configure_logs(words)
     wish = Wish(to, tn, also, strict=strict, relax=frozenset(relax), known_npas=read_npas(known_npas))
     summary = rewrite(source, target, wish, kept=[known_npas] if known_npas else [])
     if as_json:
@@ -342,6 +342,7 @@ def simulate(port: int, account: Path | None, faults: Path | None, latency: floa
 
     from batcher.simulator import Account, create_app, read_account, read_faults, serve
 
+    keep_quick()
     app = create_app(
         read_account(account) if account else Account(),
         faults=read_faults(faults) if faults else (),
@@ -364,11 +365,12 @@ def simulate(port: int, account: Path | None, faults: Path | None, latency: floa
 
 
 def _configure_logs(words: Mapping[str, Any]) -> Any:
-    """Logs and bar on stderr; gives the bar. Called by every command that works on rows."""
-    keep_small()
+    """Logs and bar on stderr; gives the bar. Called by every command that works on rows, when all is imported."""
     from batcher.logs import configure
     from batcher.progress import Bar, TqdmStream
 
+    keep_small()
+    keep_quick()
     colors = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     level = "debug" if words.get("verbose") else "warning" if words.get("quiet") else "info"
     configure(

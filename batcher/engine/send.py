@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -116,9 +115,6 @@ async def send_steps(
 ) -> None:
     """Send every step in its turn; Interrupted after a signal."""
     limits = job.limits
-    # Else each full collection goes through all that was imported: a tenth of a second in which nothing leaves (measured),
-    # and then all of it at once.
-    gc.freeze()
     async with way.open(folder) as base_url, Client(base_url, way.account_id, way.authorization) as client:
         wire = Wire(client, Gate(limits.requests_per_second))
         dispatch = Dispatch(folder, ledger, job, wire, options, progress)
