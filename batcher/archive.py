@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from batcher import markup
 from batcher.scan import Refuse
-from batcher.sheet import AS_CSV, Cells, Room, Sheet
+from batcher.sheet import ANEW, AS_CSV, Cells, Room, Sheet
 
 MAX_STRINGS = 2_000_000
 
@@ -34,7 +34,7 @@ def check_cells(file: BinaryIO, refuse: Refuse) -> dict[str, Cells]:
     """
     with zipfile.ZipFile(file) as archive:
         parts = _parts(archive, refuse)
-        names, room = _names(archive, parts), Room(refuse)
+        (names, hidden), room = _names(archive, parts), Room(refuse)
         strings = _Strings(room)
         if _STRINGS in parts:
             strings.read(archive, parts.pop(_STRINGS))
@@ -43,6 +43,9 @@ def check_cells(file: BinaryIO, refuse: Refuse) -> dict[str, Cells]:
             if lower in names or (lower.startswith("xl/") and lower.endswith(".xml")):
                 sheet = Sheet(names.get(lower, part), strings.lengths, room)
                 sheet.read(archive, part)
+                if sheet.cells and lower in hidden:
+                    what = f'its sheet "{sheet.name}" is hidden and holds rows'
+                    raise refuse("BAD_CONTAINER", what, f"Show it, or delete it. {ANEW}")
                 if sheet.cells or lower in names:
                     found[sheet.name] = sheet.cells
             else:
@@ -64,8 +67,8 @@ def _parts(archive: zipfile.ZipFile, refuse: Refuse) -> dict[str, str]:
     return parts
 
 
-def _names(archive: zipfile.ZipFile, parts: Mapping[str, str]) -> dict[str, str]:
-    """Names of the sheets by their parts, in small letters."""
+def _names(archive: zipfile.ZipFile, parts: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:
+    """Names of the sheets by their parts, in small letters; and the parts of those that are hidden."""
     links = {}
     sheets = []
 
@@ -76,7 +79,7 @@ def _names(archive: zipfile.ZipFile, parts: Mapping[str, str]) -> dict[str, str]
     def sheet(tag: str, attributes: dict[str, str]) -> None:
         if markup.local(tag) == "sheet":
             number = next((value for key, value in attributes.items() if markup.local(key) == "id"), "")
-            sheets.append((attributes.get("name", ""), number))
+            sheets.append((attributes.get("name", ""), number, attributes.get("state", "visible") != "visible"))
 
     for name, handle in ((_LINKS, link), (_BOOK, sheet)):
         if name not in parts:
@@ -85,12 +88,11 @@ def _names(archive: zipfile.ZipFile, parts: Mapping[str, str]) -> dict[str, str]
         parser.StartElementHandler = handle
         with archive.open(parts[name]) as content:
             markup.parse(parser, content)
-    names = {
-        "xl/" + links.get(number, "").removeprefix("/").removeprefix("xl/").lower(): name for name, number in sheets
-    }
+    places = ["xl/" + links.get(number, "").removeprefix("/").removeprefix("xl/").lower() for _, number, _ in sheets]
+    names = {place: name for place, (name, _, _) in zip(places, sheets, strict=True)}
     if len(names) < len(sheets) or len(set(names.values())) < len(sheets):
         raise ValueError("two sheets are the same, or have the same name")
-    return names
+    return names, {place for place, (_, _, is_hidden) in zip(places, sheets, strict=True) if is_hidden}
 
 
 class _Strings:

@@ -18,7 +18,10 @@ class Reason(NamedTuple):
 #: Why a cell is refused, in order of precedence; the first stands for *accepted*.
 REASONS = (
     Reason("", ""),
-    Reason("ROW_MALFORMED", "The line has too few or too many cells: quote cells that contain the delimiter."),
+    Reason(
+        "ROW_MALFORMED",
+        "Too few or too many cells for the header: quote those that hold the delimiter; clear batcher_code when mended.",
+    ),
     Reason("EMPTY", "The cell is empty: fill in a telephone number or delete the row."),
     Reason("NOT_DATA", "This is a heading, a total or a comment: delete the row."),
     Reason("URI", "This is an address: write the telephone number alone."),
@@ -31,7 +34,10 @@ REASONS = (
     Reason("NOT_A_NUMBER", "This is a spreadsheet's error, formula or filler: write the telephone number itself."),
     Reason("BAD_CHARACTER", "Only digits, blanks and ( ) . - / belong here, with a + in front where needed."),
     Reason("COUNTRY_UNKNOWN", "No country has this code: check the digits after the +."),
-    Reason("COUNTRY_AMBIGUOUS", "The country is not certain: write + and its code (+1?), without 00 and without (0)."),
+    Reason(
+        "COUNTRY_AMBIGUOUS",
+        "The country is not certain: write + and its code (+1?), no 00 or (0). + and ten North American digits are refused.",
+    ),
     Reason("TOO_SHORT", "Too few digits: North America has ten; numbers of other countries need + and their code."),
     Reason("TOO_LONG", "Too many digits: North America has ten, or eleven with a leading 1."),
     Reason("INTL_BAD_LENGTH", "Numbers of this country have another length: check the digits after the country code."),

@@ -37,7 +37,7 @@ _HEAD_BYTES = len(BOM) + 4 * MAX_LINE_BYTES
 _EXPORT = "Export it as CSV (UTF-8) or Parquet"
 #: (first bytes, what it is)
 _REFUSED = (
-    (b"PK\x03\x04", "a zip archive"),
+    (b"PK\x03\x04", "a zip archive, or a workbook that was cut short"),
     (b"PARE", "an encrypted Parquet file"),
     (b"ARROW1", "an Arrow file"),
     (b"ORC", "an ORC file"),

@@ -25,7 +25,7 @@ MAX_TEXT = 256 * 1024 * 1024
 ERRORS = frozenset({"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"})
 
 AS_CSV = "Export the sheet as CSV (UTF-8)"
-_ANEW = "Save the workbook again from a spreadsheet, or the sheet as CSV (UTF-8)"
+ANEW = "Save the workbook again from a spreadsheet, or the sheet as CSV (UTF-8)"
 _PLACE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
 _MAX_ROWS, _MAX_COLUMNS = 1_048_576, 16_384
 
@@ -117,10 +117,10 @@ class Sheet:
         said = attributes.get("r")
         place = _PLACE.fullmatch(said) if said else None
         if said and (place is None or int(place[2]) != self._row):
-            raise self._refusal("BAD_CONTAINER", f"{self.name}!{said} stands in another row than it says", _ANEW)
+            raise self._refusal("BAD_CONTAINER", f"{self.name}!{said} stands in another row than it says", ANEW)
         self._column = self._later(_number(place[1]) if place else self._column + 1, self._column)
         if self._row > _MAX_ROWS or self._column > _MAX_COLUMNS:
-            raise self._refusal("BAD_CONTAINER", f"{self._place()} lies outside of any sheet", _ANEW)
+            raise self._refusal("BAD_CONTAINER", f"{self._place()} lies outside of any sheet", ANEW)
         self._kind = attributes.get("t", "n")
         self._is_cell, self._leaf, self._is_phonetic, self._is_split = True, "", False, False
         self._values, self._formulas, self._text, self._length, self._begin = 0, 0, "", 0, -1
@@ -178,21 +178,21 @@ class Sheet:
 
     def _judge(self) -> None:
         if self._is_split or self._values > 1:
-            raise self._refusal("BAD_CONTAINER", f"{self._place()} holds a value in several pieces", _ANEW)
+            raise self._refusal("BAD_CONTAINER", f"{self._place()} holds a value in several pieces", ANEW)
         # Excel writes t="str" and an empty <v> for a formula whose result is the empty text.
         if self._formulas and not (self._text or self._length or (self._kind == "str" and self._values)):
             what = f"{self._place()} holds a formula that was never calculated"
-            raise self._refusal("BAD_CONTAINER", what, f"Open it in a spreadsheet. {_ANEW}")
+            raise self._refusal("BAD_CONTAINER", what, f"Open it in a spreadsheet. {ANEW}")
         if self._values and self._is_hidden:
             # Of a filtered list, some mean what they see, and others all of it.
             what = f"{self._place()} stands in a hidden row"
-            raise self._refusal("BAD_CONTAINER", what, f"Show all rows (clear the filter), or delete those. {_ANEW}")
+            raise self._refusal("BAD_CONTAINER", what, f"Show all rows (clear the filter), or delete those. {ANEW}")
         if self._values:
             self._lay_out()
         if self._kind == "e":
             if self._text not in ERRORS:
                 what = f'{self._place()} holds the error "{self._text[:20]}", which cannot be read'
-                raise self._refusal("BAD_CONTAINER", what, f"Mend it. {_ANEW}")
+                raise self._refusal("BAD_CONTAINER", what, f"Mend it. {ANEW}")
             self.cells.add_error(self._row - 1, self._column - 1, self._text)
         elif self._is_filled():
             self.cells.count += 1
@@ -201,7 +201,7 @@ class Sheet:
         if self._kind != "s" or not self._text:
             return bool(self._text) or self._length > 0
         if not (self._text.isascii() and self._text.isdigit() and int(self._text) < len(self._lengths)):
-            raise self._refusal("BAD_CONTAINER", f"{self._place()} holds a text that is not there", _ANEW)
+            raise self._refusal("BAD_CONTAINER", f"{self._place()} holds a text that is not there", ANEW)
         length = self._lengths[int(self._text)]
         self._room.add_text(length)
         return length > 0
@@ -223,7 +223,7 @@ class Sheet:
         """A row's or column's number, which follows the one before; of two with the same one would be lost."""
         if now <= before:
             what = f"{self.name}, row {self._row or now}: cells are there twice, or in no order"
-            raise self._refusal("BAD_CONTAINER", what, _ANEW)
+            raise self._refusal("BAD_CONTAINER", what, ANEW)
         return now
 
     def _place(self) -> str:

@@ -74,7 +74,10 @@ def as_csv(origin: Origin, spool: Path, refuse: Refuse) -> Origin:
             if any(_rows(book.get_sheet_by_name(name), sheets[name], refuse)):
                 raise _unread(refuse)
         kept = _written(_rows(book.get_sheet_by_name(chosen), sheets[chosen], refuse), spool)
-    except (calamine.CalamineError, OverflowError, *_BROKEN) as error:
+    except OverflowError as error:
+        what = "a number of it has the format of a time, and is too large for one"
+        raise refuse("BAD_CONTAINER", what, "Format the column as text, or save the sheet as CSV (UTF-8)") from error
+    except (calamine.CalamineError, *_BROKEN) as error:
         raise refuse("BAD_CONTAINER", f"it is a damaged or protected workbook ({error})", "Save it anew") from error
     origin.close()
     return Origin(origin.path, kept)

@@ -25,7 +25,9 @@ def written(folder: Path, content: bytes) -> Path:
     [
         pytest.param(b"", "EMPTY_FILE", id="empty"),
         pytest.param(b"\xef\xbb\xbf\r\n\r\n", "EMPTY_FILE", id="BOM and blank lines"),
-        pytest.param(b"PK\x03\x04\x14\x00\x06\x00", "a zip archive (BAD_CONTAINER)", id="zip"),
+        pytest.param(
+            b"PK\x03\x04\x14\x00\x06\x00", "a zip archive, or a workbook that was cut short (BAD_CONTAINER)", id="zip"
+        ),
         pytest.param(
             b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
             "old workbook (.xls) cannot be checked (BAD_CONTAINER). Save it as .xlsx",

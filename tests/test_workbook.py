@@ -63,6 +63,38 @@ def test_which_sheet_is_never_guessed(tmp_path):
         open_source(saved(tmp_path, {"A": []}))
 
 
+@pytest.mark.parametrize("state", ["hidden", "veryHidden"])
+def test_a_sheet_that_nobody_sees_is_refused_when_it_holds_rows(tmp_path, state):
+    """Whoever looked at the workbook saw other rows, or none."""
+    path = saved(tmp_path, {"Seen": [], "Old": [["TN"], [2015550123]], "Lists": []})
+    book = openpyxl.load_workbook(path)
+    book["Old"].sheet_state = book["Lists"].sheet_state = state
+    book.save(path)
+    with pytest.raises(InputError, match=r'its sheet "Old" is hidden and holds rows \(BAD_CONTAINER\)\. Show it'):
+        open_source(path)
+    book["Old"].sheet_state = "visible"
+    book.save(path)
+    with open_source(path) as source:
+        assert source.columns == ("TN",)
+
+
+def test_numbers_with_the_format_of_a_time(tmp_path):
+    """Eighty thousand hours are a time; a telephone number is none."""
+    path = saved(tmp_path, {"A": [["TN"], [2015550123]]})
+    book = openpyxl.load_workbook(path)
+    book["A"]["A2"].number_format = "[h]:mm"
+    book.save(path)
+    with pytest.raises(InputError, match=r"has the format of a time, .*BAD_CONTAINER.*Format the column as text"):
+        open_source(path)
+
+
+def test_a_workbook_that_was_cut_short(tmp_path):
+    path = saved(tmp_path, {"A": [["TN"], [2015550123]]})
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(InputError, match=r"a zip archive, or a workbook that was cut short \(BAD_CONTAINER\)"):
+        open_source(path)
+
+
 def test_a_damaged_workbook_is_refused(tmp_path):
     """The container alone makes no workbook."""
     path = tmp_path / "numbers.xlsx"

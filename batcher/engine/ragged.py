@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from batcher.part import Batch
 from batcher.tn import REASON, is_not_data
 
+#: What a row of a file of rejects was refused for.
+CODE_COLUMN = "batcher_code"
 #: So many digits in a cell are a number, or what may be the rest of one: 0101 behind 919-555-0100.
 _FEW_DIGITS = 3
 #: Blanks and what separates cells.
@@ -46,6 +48,27 @@ def whole(batch: Batch, delimiter: str) -> Batch:
     ]
     frame = pa.RecordBatch.from_arrays(columns, names)
     return Batch(frame, malformed, frame)
+
+
+def unmended(batch: Batch, delimiter: str) -> Batch:
+    """Ragged rows of a file of rejects that nobody has mended are ragged still: each stands whole in its first cell."""
+    names = batch.frame.schema.names
+    if CODE_COLUMN not in names:
+        return batch
+    ragged = pc.equal(batch.frame.column(CODE_COLUMN), "ROW_MALFORMED")
+    if not ragged.true_count:
+        return batch
+    others = [column for name, column in zip(names[1:], batch.frame.columns[1:], strict=True) if not _is_ours(name)]
+    for column in others:
+        ragged = pc.and_(ragged, pc.equal(column, ""))
+    if not others:
+        # Of a single column, nothing else tells.
+        ragged = pc.and_(ragged, pc.match_substring(batch.frame.column(0), delimiter))
+    return Batch(batch.frame, batch.malformed | ragged.to_numpy(zero_copy_only=False), batch.typed)
+
+
+def _is_ours(name: str) -> bool:
+    return name.lower().startswith("batcher_")
 
 
 def _may_be_number(cell: str) -> bool:

@@ -12,13 +12,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from batcher import tn
 from batcher.cell import visible
 from batcher.engine.ragged import why_ragged
-from batcher.engine.words import REASON_COLUMNS
 from batcher.normalize import normalize
 from batcher.numbering import abroad, of_npa
 from batcher.part import Batch
@@ -104,7 +102,7 @@ def judge(batch: Batch, columns: Sequence[str], wish: Wish) -> Judged:
     if batch.malformed.any():
         reason[batch.malformed] = why_ragged(batch.frame.column(0).filter(pa.array(batch.malformed)))
         column[batch.malformed] = 0
-    several = dict(_several(batch.frame.column(columns[0]), (column == 0) & ~_was_malformed(batch), reason, wish))
+    several = dict(_several(batch.frame.column(columns[0]), column == 0, reason, wish))
     for row, found in several.items():
         # What was said of the TN no longer counts; what is wrong with the further columns does.
         reason[row], column[row] = (found.reason, 0) if found.reason else further[:, row]
@@ -116,14 +114,6 @@ def judge(batch: Batch, columns: Sequence[str], wish: Wish) -> Judged:
 def _normalized(frame: pa.RecordBatch, name: str, rules: tn.Rules) -> pd.DataFrame:
     cells = pa.Table.from_arrays([frame.column(name)], [name])
     return normalize(cells.to_pandas(types_mapper=pd.ArrowDtype)[name], rules)
-
-
-def _was_malformed(batch: Batch) -> NDArray[np.bool_]:
-    """Rejects fed again whose first cell may still be a whole ragged line: that is no list of TNs."""
-    if REASON_COLUMNS.names[0] not in batch.frame.schema.names:
-        return np.zeros(len(batch.malformed), bool)
-    said = pc.equal(batch.frame.column(REASON_COLUMNS.names[0]), "ROW_MALFORMED")
-    return said.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
 def _several(

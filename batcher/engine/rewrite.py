@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from batcher import tn
+from batcher.engine.ragged import unmended
 from batcher.engine.renumber import EXPANDED, Judged, Piece, Wish, judge, pieces
 from batcher.engine.summary import counted
 from batcher.engine.words import REASON_COLUMNS, with_unseen
@@ -79,6 +80,7 @@ def rewrite(path: Path, target: Path, wish: Wish, *, kept: Sequence[Path] = ()) 
                 count.warnings["batcher", code] += 1
                 warnings.append(pa.RecordBatch.from_pylist([{"tn": "", "code": code, "description": text}], _WARNINGS))
             for batch in source.batches(columns[0]):
+                batch = unmended(batch, source.delimiter)  # ruff: ignore[redefined-loop-name] - the same rows
                 judged = judge(batch, columns, wish)
                 for piece in pieces(judged):
                     _append(written, batch, piece, columns, wish, is_typed=is_typed)

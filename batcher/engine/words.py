@@ -15,6 +15,7 @@ from batcher.engine.duplicates import CONFLICT
 from batcher.engine.job import Step
 from batcher.engine.judge import Secrets, bindings
 from batcher.engine.outcome import BAD_VALUE, NOTHING_SET, Window
+from batcher.engine.ragged import CODE_COLUMN
 from batcher.engine.values import Values, judge_cell, values_at
 from batcher.model import DUPLICATE, REJECTED, SKIPPED
 from batcher.normalize import normalize
@@ -33,7 +34,7 @@ _SELF_FORWARD = ("SELF_FORWARD", "the destination is the number itself: calls wo
 
 
 #: Behind the columns of a row that was rejected, or that failed.
-REASON_COLUMNS = pa.schema([("batcher_code", pa.string()), ("batcher_reason", pa.string())])
+REASON_COLUMNS = pa.schema([(CODE_COLUMN, pa.string()), ("batcher_reason", pa.string())])
 
 
 def with_unseen(texts: pa.Array, cells: pa.Array, rejected: NDArray[np.bool_]) -> pa.Array:

@@ -156,6 +156,21 @@ def test_rejects_can_be_mended_and_fed_again(tmp_path):
     assert header == "TN,Note,batcher_code,batcher_reason"
 
 
+def test_a_line_that_was_cut_off_is_refused_until_somebody_mends_it(tmp_path):
+    """Fed again as it was, it is still no row: what stands in its first cell may be half a number."""
+    cut = "TN,Note\n2012000001,x\n+44207946095\n"
+    job = write_job(tmp_path, CHECKER, cut, before='carry = ["Note"]\n')
+    summary = start(job, way_to(account()))
+    assert summary["codes"] == {"rejected ROW_MALFORMED": 1}
+    rejected = (Path(summary["folder"]) / "rejects.csv").read_text("utf-8")
+    assert rejected.splitlines()[1].startswith('"+44207946095","","ROW_MALFORMED",')
+    (tmp_path / "numbers.csv").write_text(rejected)
+    again = start(job, way_to(account()), no_budget=True)
+    assert again["codes"] == {"rejected ROW_MALFORMED": 1}
+    (tmp_path / "numbers.csv").write_text(rejected.replace('"+44207946095",""', '"+442079460958","y"'))
+    assert start(job, way_to(account()))["statuses"]["succeeded"] == 1
+
+
 def test_a_finished_run_is_not_repeated_unless_that_is_wanted(tmp_path):
     """once_per = "input" sends the same input once; --again, another input, and then the first again are sent."""
     simulated = account(
