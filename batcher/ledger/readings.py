@@ -30,6 +30,8 @@ _LAST_PLANNED = sa.select(sa.func.max(STEP.c.number)).where(STEP.c.planned.isnot
 STALE = sa.and_(CHUNK.c.state == RETIRED, CHUNK.c.why == "STALE", CHUNK.c.step == _LAST_PLANNED)
 #: What an order that did not fail as a whole ends with; "" and None: a question, or a record that was so already.
 _GOOD_ENDS = {None, "", "COMPLETE", "PARTIAL"}
+#: A request with so small a part of the most rows is not too large: whoever says so refuses everything.
+_TOO_LARGE_SHARE = 4
 _PAGE = (
     sa.select(CHUNK.c.number)
     .where(
@@ -180,13 +182,17 @@ class Readings:
     def first_verdicts(self, step: int, most: int) -> list[tuple[int, bool]]:
         """(chunk, whether it was refused or came to a bad end) of the chunks of a step that had an end first.
 
-        Those that were planned, and the halves of what was too large: its size says nothing about what is in it.
+        Those that were planned, and the halves of what was too large: its size says nothing about what is in it. But what
+        is too large at a quarter of the largest is refused by something else than its size.
         """
         ended = sa.select(EVENT.c.chunk, CHUNK.c.state, CHUNK.c.status).join(CHUNK, CHUNK.c.number == EVENT.c.chunk)
         parent = EVENT.alias()
         is_half = sa.exists().where(parent.c.chunk == CHUNK.c.parent, parent.c.what == "halved")
-        first = (EVENT.c.what.in_(("refused", "settled")), CHUNK.c.step == step, CHUNK.c.parent.is_(None) | is_half)
-        query = ended.where(*first).order_by(EVENT.c.id)
+        is_first = CHUNK.c.parent.is_(None) | is_half
+        largest = sa.select(sa.func.max(CHUNK.c.rows)).where(CHUNK.c.step == step).scalar_subquery()
+        is_small = (EVENT.c.what == "halved") & (CHUNK.c.rows * _TOO_LARGE_SHARE <= largest)
+        has_ended = EVENT.c.what.in_(("refused", "settled")) | is_small
+        query = ended.where(has_ended, CHUNK.c.step == step, is_first).order_by(EVENT.c.id)
         with self._reading() as db:
             rows = db.execute(query.limit(most)).all()
         return [(number, state == REFUSED or status not in _GOOD_ENDS) for number, state, status in rows]

@@ -117,6 +117,29 @@ def test_halves_of_what_was_too_large_count_in_the_budget(tmp_path, monkeypatch)
         start(write_job(tmp_path, SMS, rows(200), limits=PACED), way_to(simulated))
 
 
+def test_who_finds_everything_too_large_is_not_asked_row_by_row(tmp_path, monkeypatch):
+    """A proxy that takes nothing: halves of halves tell, and --no-budget goes down to the single row."""
+    monkeypatch.setattr(Step, "max_rows", property(lambda _: 8))
+    send, asked_for = Client.send, []
+
+    async def nothing(client: Client, request: Request, **more: Any) -> Answer:
+        if request.body is None:
+            return await send(client, request, **more)
+        asked_for.append(request.body.count(b"<TelephoneNumber>"))
+        more["on_sent"]()
+        return Answer(413, b"")
+
+    monkeypatch.setattr(Client, "send", nothing)
+    job = write_job(tmp_path, SMS, rows(80), limits=PACED)
+    with pytest.raises(CarrierRefused, match=r"3 of the first [0-9]+ orders"):
+        start(job, way_to(account()))
+    # Ten of eight rows, twenty of four, and few of two.
+    assert (asked_for.count(8), asked_for.count(4)) == (10, 20)
+    assert 3 <= asked_for.count(2) < 15
+    assert asked_for.count(1) == 0
+    assert set(fates(start(job, way_to(account()), no_budget=True))) == {("failed", "413")}
+
+
 def test_the_budget_hears_of_orders_that_take_a_while(tmp_path, monkeypatch):
     """Polls of the first orders do not stand in line behind those of the others."""
     monkeypatch.setattr(Step, "max_rows", property(lambda _: 1))

@@ -77,6 +77,7 @@ class Chunks(RuleBasedStateMachine):
         self.chunks: dict[int, Modelled] = {}
         #: chunks as they came to an end
         self.verdicts: list[int] = []
+        self.too_large_ones: set[int] = set()
         self.orders = 0
         self.before: dict[int, str] = {}
         #: chunks whose rows were read: they never change
@@ -238,11 +239,14 @@ class Chunks(RuleBasedStateMachine):
         self.ended(number, chunk, REFUSED, chunk.status)
 
     def too_large(self, data: st.DataObject) -> None:
-        """Its halves go on, and nobody counts it as refused."""
+        """Its halves go on, and nobody counts it as refused, unless it is a quarter of the largest, or less."""
         number, chunk = self.pick(data, SENDING)
         if children := self.halves(number, chunk):
             self.ledger.halve(number, chunk.attempt, children)
             chunk.state, chunk.why = REFUSED, None
+            self.too_large_ones.add(number)
+            if 4 * len(chunk.rows) <= max(len(each.rows) for each in self.chunks.values()):
+                self.verdicts.append(number)
 
     def divide(self, data: st.DataObject) -> None:
         number, chunk = self.pick(data, READY)
@@ -431,7 +435,9 @@ class Chunks(RuleBasedStateMachine):
             if chunk.strange
         }
         assert {number: set(ids) for number, ids in self.ledger.doubles()} == doubles
-        planned_ones = [number for number in self.verdicts if self.chunks[number].parent is None]
+        planned_ones = [
+            number for number in self.verdicts if self.chunks[number].parent in {None, *self.too_large_ones}
+        ]
         assert self.ledger.first_verdicts(1, 3) == [
             (number, self.chunks[number].state == REFUSED or self.chunks[number].status == "FAILED")
             for number in planned_ones[:3]
