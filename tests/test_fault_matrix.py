@@ -16,9 +16,11 @@ WIRE, SETTLE, LIMITS, AUTH = (
     "carrier/test_limits.py",
     "carrier/test_auth.py",
 )
-FAULTS, RUN, SUBMIT, FOLDER = (
+FAULTS, RUN, FIRST, SUPERSEDED, SUBMIT, FOLDER = (
     "engine/test_faults.py",
     "engine/test_run.py",
+    "engine/test_first.py",
+    "engine/test_superseded.py",
     "engine/test_submit.py",
     "engine/test_folder.py",
 )
@@ -160,7 +162,7 @@ MATRIX: list[tuple[str, dict[str, str]]] = [
         {
             LOOK_UP: "test_executed_twice_on_the_way",
             FAULTS: "test_an_order_that_a_proxy_repeats",
-            RUN: "test_a_doubled_order_of_a_superseded_run_is_told",
+            SUPERSEDED: "test_a_doubled_order_of_a_superseded_run_is_told",
         },
     ),
     (
@@ -262,7 +264,7 @@ MATRIX: list[tuple[str, dict[str, str]]] = [
     (
         "another input before the run is finished",
         {
-            RUN: "test_a_changed_input_or_job_supersedes_the_unfinished_run test_an_input_that_is_refused_takes_nobodys_place "
+            SUPERSEDED: "test_a_changed_input_or_job_supersedes_the_unfinished_run test_an_input_that_is_refused_takes_nobodys_place "
             "test_a_carrier_out_of_reach_keeps_the_superseded_run_for_the_next_start",
             SUBMIT: "test_nothing_new_leaves",
         },
@@ -270,8 +272,8 @@ MATRIX: list[tuple[str, dict[str, str]]] = [
     (
         "another job before the run is finished",
         {
-            RUN: "test_a_changed_input_or_job_supersedes_the_unfinished_run "
-            "test_a_finished_run_is_not_repeated_unless_that_is_wanted"
+            SUPERSEDED: "test_a_changed_input_or_job_supersedes_the_unfinished_run",
+            RUN: "test_a_finished_run_is_not_repeated_unless_that_is_wanted",
         },
     ),
     (
@@ -295,8 +297,8 @@ MATRIX: list[tuple[str, dict[str, str]]] = [
         {
             "engine/test_survey.py": "test_how_many_rejects_are_too_many "
             "test_the_count_of_rows_changes_little_from_night_to_night test_more_rows_than_anybody_meant",
-            RUN: "test_another_number_of_rows_than_last_night_sends_nothing test_more_rows_than_allowed_send_nothing "
-            "test_an_input_that_is_refused_takes_nobodys_place",
+            FIRST: "test_another_number_of_rows_than_last_night_sends_nothing test_more_rows_than_allowed_send_nothing",
+            SUPERSEDED: "test_an_input_that_is_refused_takes_nobodys_place",
         },
     ),
     ("process ended by the system", {"crash/test_kill.py": "test_a_killed_run_ends_in_the_same_results"}),

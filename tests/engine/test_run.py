@@ -7,23 +7,17 @@ import json
 import os
 import shutil
 import signal
-import time
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from batcher.carrier.converse import Conversation
 from batcher.engine.attempt import report
 from batcher.engine.check import check
 from batcher.engine.folder import RunFolder
 from batcher.engine.identity import opened
-from batcher.engine.job import Step, read_job
-from batcher.errors import CarrierRefused, InputError, Interrupted
-from batcher.operations import get
-from batcher.simulator import Fault
+from batcher.errors import InputError, Interrupted
 from tests.engine.runs import (
     CHECKER,
     FAILOVER,
@@ -288,152 +282,6 @@ def test_open_orders_are_waited_for_no_longer_than_asked(tmp_path):
     assert simulated.executed()["executions"] == 1
 
 
-@pytest.mark.parametrize("what", ["input", "job"])
-def test_a_changed_input_or_job_supersedes_the_unfinished_run(tmp_path, what):
-    """Its open orders are looked at once, its unsent rows end as SUPERSEDED, its reports say so; then the new run goes."""
-    simulated = account(settle={"polls": 1_000})
-    way = way_to(simulated)
-    job = write_job(tmp_path, SMS, A)
-    start(job, way, wait_seconds=0.7)
-    [old] = runs(job)
-    assert states(old) == {"ACCEPTED": 1}
-    [order] = simulated.orders.values()
-    polls = order.polls
-    changed = write_job(tmp_path, SMS, B) if what == "input" else write_job(tmp_path, SMS_OFF, A)
-    with pytest.raises(Interrupted):
-        start(changed, way, StopsAtStart())
-    assert order.polls == polls + 1
-    assert fates({"folder": old}) == [("unknown", "ACCEPTED")] * 2
-    assert json.loads((old / "summary.json").read_text("utf-8"))["exit_code"] == 4
-    assert len(runs(job)) == 2
-    middle = runs(job)[1]
-    # The second one has sent nothing: all of it retires, and the first input is sent again.
-    simulated.options = simulated.options.model_copy(update={"settle": "at once"})
-    summary = start(write_job(tmp_path, SMS, A), way)
-    assert fates({"folder": middle}) == [("pending", "SUPERSEDED")] * 2
-    assert fates(summary) == [("succeeded", "")] * 2
-    assert simulated.executed()["orders"] == 2
-    assert len(runs(job)) == 3
-    assert (job.output_path / "latest").resolve() == Path(summary["folder"])
-
-
-def test_a_signal_while_a_run_is_put_to_rest(tmp_path, monkeypatch):
-    """Its reports say what is known by then; the next start puts it to rest, and goes on with the new one."""
-    ask_once = Conversation.ask_once
-
-    async def interrupted(conversation: Conversation, number: int) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        await ask_once(conversation, number)
-
-    simulated = account(settle={"seconds": 1_000})
-    way = way_to(simulated)
-    job = write_job(tmp_path, SMS, A)
-    start(job, way, wait_seconds=0)
-    simulated.options = simulated.options.model_copy(update={"settle": "at once"})
-    changed = write_job(tmp_path, SMS_OFF, A)
-    with monkeypatch.context() as patch:
-        patch.setattr(Conversation, "ask_once", interrupted)
-        with pytest.raises(Interrupted):
-            start(changed, way)
-    old, new = runs(job)
-    assert fates({"folder": old}) == [("unknown", "ACCEPTED")] * 2
-    assert json.loads((old / "summary.json").read_text("utf-8"))["exit_code"] == 3
-    assert states(new) == {"READY": 1}
-    assert start(changed, way)["exit_code"] == 0
-    assert simulated.executed()["orders"] == 2
-
-
-def test_a_column_that_only_the_new_input_has_is_carried_by_the_new_run_alone(tmp_path):
-    """Superseding writes the old run's reports without it; its own rows, resumed, are refused before anything is sent."""
-    simulated = account()
-    job = write_job(tmp_path, SMS, A)
-    with pytest.raises(Interrupted):
-        start(job, way_to(simulated), StopsAtStart())
-    carrying = write_job(tmp_path, SMS, A, before='carry = ["Ticket"]\n')
-    with pytest.raises(InputError, match='"Ticket"'):
-        start(carrying, way_to(simulated))
-    assert simulated.executed()["orders"] == 0
-    carrying = write_job(tmp_path, SMS, "TN,Ticket\n2012000001,T1\n", before='carry = ["Ticket"]\n')
-    summary = start(carrying, way_to(simulated))
-    assert (summary["exit_code"], summary["statuses"]["succeeded"]) == (0, 1)
-    assert fates({"folder": runs(job)[0]}) == [("pending", "SUPERSEDED")] * 2
-
-
-def test_what_was_proven_absent_is_looked_up_once_more_before_it_retires(tmp_path):
-    """The carrier may have executed it after all: a superseded run is audited like any other."""
-    way = way_to(account())
-    start(write_job(tmp_path / "other", SMS, B), way)  # an order by which the list is seen to work
-    job = write_job(tmp_path, SMS, A)
-    with pytest.raises(Interrupted):
-        start(job, way, StopsAtStart())
-    [old] = runs(job)
-    with opened(RunFolder(old)) as ledger:
-        ledger.doubt(1, ledger.intend(1), "reset")
-    assert start(write_job(tmp_path, SMS_OFF, A), way)["exit_code"] == 0
-    with opened(RunFolder(old)) as ledger:
-        assert (ledger.head(1).state, ledger.head(1).order_id) == ("RETIRED", None)
-        assert [event["what"] for event in ledger.events(1)][-2:] == ["proven absent", "audited"]
-        assert ledger.unaudited(1) == []
-
-
-@pytest.mark.parametrize("why", ["rejects", "strict"])
-def test_an_input_that_is_refused_takes_nobodys_place(tmp_path, why):
-    """Too many rejects, or an odd file: the unfinished run stays as it was, and its own input goes on."""
-    simulated = account()
-    job = write_job(tmp_path, SMS, A)
-    with pytest.raises(Interrupted):
-        start(job, way_to(simulated), StopsAtStart())
-    if why == "strict":
-        other = write_job(tmp_path, SMS, "TN\n2.01200E+09\n2012000003\n")
-        other = replace(other, input=other.input.model_copy(update={"strict": True}))
-    else:
-        other = write_job(tmp_path, SMS, "TN\n" + "12\n" * 101 + "2012000003\n")
-    with pytest.raises(InputError, match="Nothing was sent"):
-        start(other, way_to(simulated))
-    [folder] = runs(job)
-    assert states(folder) == {"READY": 1}
-    assert start(write_job(tmp_path, SMS, A), way_to(simulated))["statuses"]["succeeded"] == 2
-
-
-def test_a_superseded_run_never_counts_as_done(tmp_path):
-    """A is stopped, an input that cannot be read takes its place in vain, A goes on; B retires it, and A is new again."""
-    simulated = account()
-    way = way_to(simulated)
-    job = write_job(tmp_path, CHECKER, A)
-    with pytest.raises(Interrupted):
-        start(job, way, StopsAtStart())
-    with pytest.raises(InputError, match="NO_TN_COLUMN"):
-        start(write_job(tmp_path, CHECKER, "Name\nx\n"), way)
-    [old] = runs(job)
-    assert states(old) == {"READY": 1}
-    with pytest.raises(Interrupted):
-        start(write_job(tmp_path, CHECKER, B), way, StopsAtStart())
-    assert fates({"folder": old}) == [("pending", "SUPERSEDED")] * 2
-    # B did not come to its end either; what A once was is over.
-    shutil.rmtree(runs(job)[1])
-    summary = start(write_job(tmp_path, CHECKER, A), way)
-    assert "already_done" not in summary
-    assert fates(summary) == [("succeeded", "")] * 2
-
-
-def test_a_carrier_out_of_reach_keeps_the_superseded_run_for_the_next_start(tmp_path):
-    """What was sent is settled before anything of the new run leaves, whenever that can be; its input is judged by then."""
-    simulated = account(settle={"seconds": 1_000})
-    job = write_job(tmp_path, SMS, A)
-    start(job, way_to(simulated), wait_seconds=0.7)
-    [old] = runs(job)
-    changed = write_job(tmp_path, SMS, B)
-    refuses = way_to(simulated, faults=[Fault(kind="status", status=403, method="GET")])
-    with pytest.raises(CarrierRefused, match="403"):
-        start(changed, refuses)
-    assert [states(folder) for folder in runs(job)] == [{"ACCEPTED": 1}, {"READY": 1}]
-    simulated.options = simulated.options.model_copy(update={"settle": "at once"})
-    summary = start(changed, way_to(simulated))
-    assert fates({"folder": old}) == [("succeeded", "")] * 2
-    assert fates(summary) == [("succeeded", "")] * 2
-    assert len(runs(job)) == simulated.executed()["executions"] == 2
-
-
 def test_an_unfinished_run_stays_with_its_account_address_and_version(tmp_path):
     """What was sent to one account is finished there before anything goes to another."""
     url = "https://api.bandwidth.com/api/v2"
@@ -448,16 +296,6 @@ def test_an_unfinished_run_stays_with_its_account_address_and_version(tmp_path):
         with pytest.raises(InputError, match=folder.name):
             start(*elsewhere)
     assert states(folder) == {"ACCEPTED": 1}
-
-
-def test_a_run_that_sent_nothing_holds_nobody_up(tmp_path):
-    """A wrong account that was mended is no other account's unfinished business."""
-    job = write_job(tmp_path, SMS, A)
-    with pytest.raises(Interrupted):
-        start(job, way_to(account(), account_id="9900013"), StopsAtStart())
-    summary = start(job, way_to(account()))
-    assert fates(summary) == [("succeeded", "")] * 2
-    assert fates({"folder": runs(job)[0]}) == [("pending", "SUPERSEDED")] * 2
 
 
 def test_a_trial_counts_for_nothing_at_the_carrier(tmp_path):
@@ -490,34 +328,6 @@ def test_a_run_that_was_stopped_brings_its_summary(tmp_path):
     assert stopped.value.summary is not None
     assert stopped.value.summary["statuses"]["pending"] == 2
     assert stopped.value.summary["exit_code"] == 3
-
-
-def test_what_a_superseded_run_leaves_open_is_told(tmp_path):
-    """A doubled order found while its run is put to rest ends the next one with 5, both ids shown."""
-    simulated = account(settle={"seconds": 1_000})
-    start(write_job(tmp_path, SMS, A), way_to(simulated), wait_seconds=0)
-    job = write_job(tmp_path, SMS, B)
-    summary = start(job, way_to(simulated), wait_seconds=0)
-    assert (summary["exit_code"], summary["superseded"]["statuses"]["unknown"]) == (4, 2)
-    simulated.options = simulated.options.model_copy(update={"settle": "at once"})
-    assert start(job, way_to(simulated))["exit_code"] == 0
-
-
-def test_a_doubled_order_of_a_superseded_run_is_told(tmp_path):
-    """Found while the run is put to rest, it ends the next one with 5, both ids shown."""
-    simulated = account()
-    with pytest.raises(Interrupted):
-        start(write_job(tmp_path, SMS, A), way_to(simulated), StopsAtStart())
-    with opened(RunFolder(runs(read_job(tmp_path / "job.toml"))[0])) as ledger:
-        # Somebody on the way repeated the request, and the process died before an answer came.
-        ledger.intend(1)
-        talk: Any = get("tn-options").talk
-        body = talk.post(ledger.chunk(1)[1], "v2").body
-        for _ in range(2):
-            simulated.post_order(body, api="v2", account_id="9900012", user="me", now=time.time() - 60)
-    summary = start(write_job(tmp_path, SMS, B), way_to(simulated))
-    assert summary["exit_code"] == 5
-    assert [len(ids) for ids in summary["superseded"]["doubled_orders"]] == [2]
 
 
 @pytest.mark.parametrize("name", ["tn.i8", "same.i8", "why.1.u1", "input.arrow"])
@@ -661,19 +471,6 @@ def test_the_second_step_takes_what_the_first_succeeded_on(tmp_path):
     assert summary["operations"] == ["import-tn-checker", "tn-options"]
 
 
-def test_rows_that_wait_for_a_step_that_was_never_planned_retire_too(tmp_path):
-    """The first step is still open when the run is superseded: nothing of the second goes out."""
-    simulated = account(settle={"seconds": 1_000})
-    steps = SMS + CHECKER
-    job = write_job(tmp_path, steps, A)
-    start(job, way_to(simulated), wait_seconds=0.7)
-    simulated.options = simulated.options.model_copy(update={"settle": "at once"})
-    with pytest.raises(Interrupted):
-        start(write_job(tmp_path, steps, B), way_to(simulated), StopsAtStart())
-    results = read(runs(job)[0] / "results.csv")
-    assert [(cells[3], cells[4], cells[7]) for cells in results] == [("pending", "SUPERSEDED", "2")] * 2
-
-
 @pytest.mark.parametrize("progress", [StopsAtFirst(), SignalsAtFirst()], ids=["error", "signal"])
 def test_locations_are_set_one_by_one_and_resumed_where_they_were(tmp_path, progress):
     """Rows named by other columns than a TN; one that has it already is UNCHANGED; a stop in between doubles nothing."""
@@ -711,232 +508,6 @@ def test_what_a_reading_brought_stands_in_answers(tmp_path):
         ["1", "+12012000001", "Inservice"],
         ["2", "+12012000002", "Inservice"],
     ]
-
-
-SEVEN = "TN,To\n" + "".join(f"201200000{last},{'2015550142' if last < 5 else '2015550143'}\n" for last in range(1, 8))
-FAST = "[limits]\nrequests_per_second = 500\nabsence_seconds = 0\n"
-
-
-def test_the_first_rows_go_alone(tmp_path):
-    """--first sends a few rows of each kind and ends with 3; the same command without it sends the others."""
-    simulated = account()
-    job = write_job(tmp_path, FAILOVER, SEVEN)
-    with pytest.raises(Interrupted, match=r"The first 3 rows came to an end\. .* without --first goes on") as stopped:
-        start(job, way_to(simulated), first=3)
-    assert stopped.value.exit_code == 3
-    [folder] = runs(job)
-    sent = ["succeeded"] * 2 + ["pending"] * 2 + ["succeeded"] + ["pending"] * 2
-    assert [status for status, _ in fates({"folder": folder})] == sent
-    # Given again it sends nothing more, whatever number it names.
-    with pytest.raises(Interrupted, match="The first 3 rows"):
-        start(job, way_to(simulated), first=6)
-    assert simulated.executed()["tns"] == 3
-    summary = start(job, way_to(simulated))
-    assert (summary["exit_code"], summary["statuses"]["succeeded"], summary["run"]) == (0, 7, folder.name)
-    assert simulated.executed() == {
-        "orders": 2,
-        "tns": 7,
-        "executions": 2,
-        "doubled_tns": [],
-        "doubled_customer_order_ids": [],
-    }
-
-
-def test_the_first_rows_of_a_run_that_was_planned_without_them(tmp_path):
-    """Nothing of it was sent: it is planned anew."""
-    simulated = account()
-    job = write_job(tmp_path, FAILOVER, SEVEN)
-    with pytest.raises(Interrupted):
-        start(job, way_to(simulated), StopsAtStart())
-    with pytest.raises(Interrupted, match="The first 2 rows"):
-        start(job, way_to(simulated), first=2)
-    assert simulated.executed()["tns"] == 2
-    assert start(job, way_to(simulated))["statuses"]["succeeded"] == 7
-
-
-def test_there_are_no_first_rows_when_others_were_sent(tmp_path):
-    """Exit 2, and nothing is sent; without --first the run goes on."""
-    simulated = account(settle={"seconds": 1_000})
-    job = write_job(tmp_path, FAILOVER, SEVEN)
-    assert start(job, way_to(simulated), wait_seconds=0)["exit_code"] == 4
-    with pytest.raises(InputError, match="rows of it were sent already; --first is for the first ones"):
-        start(job, way_to(simulated), first=2)
-    simulated.options = simulated.options.model_copy(update={"settle": "at once"})
-    assert start(job, way_to(simulated))["statuses"]["succeeded"] == 7
-    assert simulated.executed()["orders"] == 1
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{"error": [{"tns": ["+12012000005"], "code": "5074", "text": "no"}]}, {"unnamed": ["+12012000005"]}],
-    ids=["failed", "refused"],
-)
-def test_a_canary_that_fails_stops_the_others(tmp_path, options):
-    """limits.canary_rows: one row of the sample fails, exit 5 and nothing else is sent; --no-budget sends it all the same."""
-    simulated = account(**options)
-    job = write_job(tmp_path, FAILOVER, SEVEN, limits=f"{FAST}canary_rows = 3\n")
-    with pytest.raises(CarrierRefused, match=r"1 of the first 3 rows \(limits\.canary_rows\) failed") as stopped:
-        start(job, way_to(simulated))
-    assert stopped.value.exit_code == 5
-    [folder] = runs(job)
-    assert Counter(status for status, _ in fates({"folder": folder})) == {"succeeded": 2, "failed": 1, "pending": 4}
-    with pytest.raises(CarrierRefused, match="1 of the first 3 rows"):
-        start(job, way_to(simulated))
-    executed = simulated.executed()["tns"]
-    summary = start(job, way_to(simulated), no_budget=True)
-    assert (summary["exit_code"], summary["statuses"]["succeeded"], summary["statuses"]["failed"]) == (1, 6, 1)
-    assert simulated.executed()["tns"] == executed + 4
-
-
-LOCATIONS = (
-    '[[step]]\noperation = "sippeer-failover"\nsite_id = 486\nsippeer_id = { column = "P" }\n'
-    'final_destination_uri = "sip:a@192.0.2.4"\n'
-)
-
-
-def test_a_canary_of_what_is_so_already_has_not_failed(tmp_path):
-    """Locations that need no change are skipped, and the others follow."""
-    simulated = account(sippeer=[{"site_id": "486", "sippeer_id": f"50{number}"} for number in range(1, 9)])
-    rows = "P\n" + "".join(f"50{number}\n" for number in range(1, 9))
-    first = write_job(tmp_path, LOCATIONS, "P\n501\n502\n", limits=FAST)
-    assert start(first, way_to(simulated))["statuses"]["succeeded"] == 2
-    job = write_job(tmp_path, LOCATIONS, rows, limits=f"{FAST}canary_rows = 2\n")
-    summary = start(job, way_to(simulated))
-    assert (summary["statuses"]["skipped"], summary["statuses"]["succeeded"]) == (2, 6)
-
-
-def test_a_sample_of_which_nothing_was_sent_is_drawn_anew(tmp_path):
-    """--first sends as many rows as it says, whatever was planned before."""
-    simulated = account()
-    job = write_job(tmp_path, FAILOVER, SEVEN, limits=f"{FAST}canary_rows = 6\n")
-    with pytest.raises(Interrupted):
-        start(job, way_to(simulated), StopsAtStart())
-    with pytest.raises(Interrupted, match="The first 2 rows"):
-        start(job, way_to(simulated), first=2)
-    assert simulated.executed()["tns"] == 2
-
-
-def test_the_first_rows_are_those_that_change_something(tmp_path):
-    """A check harms nobody: all of it goes. Of the step behind it, so many rows."""
-    simulated = account()
-    job = write_job(tmp_path, CHECKER + FAILOVER, SEVEN, limits=FAST)
-    with pytest.raises(Interrupted, match=r"The first 2 rows came to an end"):
-        start(job, way_to(simulated), first=2)
-    [folder] = runs(job)
-    assert Counter(status for status, _ in fates({"folder": folder})) == {"succeeded": 2, "pending": 5}
-    assert simulated.executed()["tns"] == 2
-    asked: list[Any] = []
-    with pytest.raises(Interrupted):
-        start(job, way_to(simulated), confirm=asked.append)
-    assert (asked[0]["operations"], asked[0]["rows"]) == (["import-tn-checker", "tn-options"], 5)
-    assert start(job, way_to(simulated))["statuses"]["succeeded"] == 7
-    assert simulated.executed()["doubled_tns"] == []
-
-
-def test_every_step_that_changes_something_has_its_canary(tmp_path):
-    """The first step goes well, the sample of the second fails: nothing more is sent of it."""
-    simulated, bad = account(), account(error=[{"tns": ["+12012000001"], "code": "5074", "text": "no"}])
-
-    class GoesWrong(Quiet):
-        sent = 0
-
-        def start(self, *_: object) -> None:
-            """A step's sample, and then its other rows."""
-            self.sent += 1
-            if self.sent == 3:
-                simulated.errors = bad.errors  # type: ignore[method-assign]
-
-    job = write_job(tmp_path, FAILOVER + SMS, SEVEN, limits=f"{FAST}canary_rows = 1\n")
-    with pytest.raises(CarrierRefused, match=r"1 of the first 1 row \(limits\.canary_rows\) failed"):
-        start(job, way_to(simulated), GoesWrong())
-    [folder] = runs(job)
-    assert Counter(status for status, _ in fates({"folder": folder})) == {"failed": 1, "pending": 6}
-    assert start(job, way_to(simulated), no_budget=True)["statuses"]["succeeded"] == 6
-
-
-def test_the_first_rows_alone_are_asked_about(tmp_path):
-    asked: list[Any] = []
-    job = write_job(tmp_path, FAILOVER, SEVEN)
-    with pytest.raises(Interrupted):
-        start(job, way_to(account()), first=3, confirm=asked.append)
-    assert (asked[0]["rows"], asked[0]["orders"], asked[0]["more_steps"]) == (3, 1, False)
-
-
-def test_a_sample_that_is_all_there_is_stops_nobody(tmp_path):
-    """Its failures are those of the run."""
-    simulated = account(error=[{"tns": ["+12012000005"], "code": "5074", "text": "no"}])
-    job = write_job(tmp_path, FAILOVER, SEVEN, limits=f"{FAST}canary_rows = 50\n")
-    assert start(job, way_to(simulated))["exit_code"] == 1
-
-
-def test_the_budget_is_each_step_s_own(tmp_path, monkeypatch):
-    """Good checks before it do not let bad orders pass."""
-    monkeypatch.setattr(Step, "max_rows", property(lambda _: 1))
-    simulated = account(unnamed=["*"])
-    rows = "TN\n" + "".join(f"{2_012_000_001 + number}\n" for number in range(30))
-    job = write_job(tmp_path, CHECKER + SMS, rows, limits=f"{FAST}in_flight = 1\n")
-    with pytest.raises(
-        CarrierRefused, match=r"3 of the first [0-9]+ orders that came to an end were refused or FAILED"
-    ):
-        start(job, way_to(simulated))
-    assert simulated.executed()["executions"] == 0
-
-
-def test_what_a_stopped_run_left_open_is_asked_for_all_the_same(tmp_path, monkeypatch):
-    """The budget keeps new orders from leaving, and nothing else."""
-    monkeypatch.setattr(Step, "max_rows", property(lambda _: 1))
-    simulated = account(unnamed=[f"+{12_012_000_001 + number}" for number in range(3)], settle={"seconds": 1_000})
-    rows = "TN\n" + "".join(f"{2_012_000_001 + number}\n" for number in (3, 4, 0, 1, 2, 5, 6))
-    job = write_job(tmp_path, SMS, rows, limits=f"{FAST}in_flight = 1\n")
-    with pytest.raises(CarrierRefused, match=r"were refused or FAILED \(5070 Telephone number is invalid\.\)"):
-        start(job, way_to(simulated))
-    [folder] = runs(job)
-    assert Counter(status for status, _ in fates({"folder": folder}))["unknown"] == 2
-    simulated.options = simulated.options.model_copy(update={"settle": "at once"})
-    with pytest.raises(CarrierRefused):
-        start(job, way_to(simulated))
-    assert Counter(status for status, _ in fates({"folder": folder})) == {"succeeded": 2, "failed": 3, "pending": 2}
-    assert simulated.executed()["orders"] == 2
-
-
-def test_a_canary_that_lives_lets_the_others_go(tmp_path):
-    """In orders of their own, and each row once."""
-    simulated = account()
-    job = write_job(tmp_path, FAILOVER, SEVEN, limits=f"{FAST}canary_rows = 3\n")
-    assert start(job, way_to(simulated))["statuses"]["succeeded"] == 7
-    assert [order.tns.tolist() for order in simulated.orders.values()] == [
-        [12012000001, 12012000002, 12012000005],
-        [12012000003, 12012000004, 12012000006, 12012000007],
-    ]
-
-
-def test_more_rows_than_allowed_send_nothing(tmp_path):
-    """limits.max_rows, exit 2; no run is left behind, and --no-budget sends it all the same."""
-    simulated = account()
-    job = write_job(tmp_path, FAILOVER, SEVEN, limits=f"{FAST}max_rows = 6\n")
-    with pytest.raises(InputError, match=r"7 rows, and limits\.max_rows allows 6: .* Nothing was sent") as refused:
-        start(job, way_to(simulated))
-    assert refused.value.exit_code == 2
-    assert (runs(job), simulated.executions) == ([], 0)
-    assert start(job, way_to(simulated), no_budget=True)["statuses"]["succeeded"] == 7
-
-
-@pytest.mark.parametrize("rows", [5, 10], ids=["fewer", "more"])
-def test_another_number_of_rows_than_last_night_sends_nothing(tmp_path, rows):
-    """limits.max_row_count_change, exit 2, against the last finished run; a change within it goes."""
-    simulated, limits = account(), f'{FAST}max_row_count_change = "20%"\n'
-
-    def tonight(count):
-        return write_job(
-            tmp_path, SMS, "TN\n" + "".join(f"{2012000000 + row}\n" for row in range(count)), limits=limits
-        )
-
-    assert start(tonight(7), way_to(simulated))["exit_code"] == 0
-    with pytest.raises(InputError, match=rf"It has {rows} rows, the last finished run had 7.* Nothing was sent"):
-        start(tonight(rows), way_to(simulated))
-    assert simulated.executions == 1
-    assert start(tonight(8), way_to(simulated))["exit_code"] == 0
-    assert start(tonight(rows), way_to(simulated), no_budget=True)["exit_code"] == 0
 
 
 def test_a_row_that_nobody_names_is_found_in_a_whole_run(tmp_path):
@@ -991,33 +562,6 @@ def test_nobody_is_asked_twice_and_no_sends_nothing(tmp_path):
     ]
     assert states(runs(job)[0]) == {"READY": 1}
     assert start(job, way_to(simulated), confirm=lambda _: True)["exit_code"] == 0
-
-
-def test_no_leaves_the_unfinished_run_its_place(tmp_path):
-    """Another input was given by mistake: with the right one the run goes on, and nothing is sent twice."""
-    simulated = account(settle={"seconds": 1_000})
-    job = write_job(tmp_path, SMS, A)
-    start(job, way_to(simulated), wait_seconds=0)
-    with pytest.raises(Interrupted):
-        start(write_job(tmp_path, SMS, B), way_to(simulated), confirm=lambda _: False)
-    assert [states(folder) for folder in runs(job)] == [{"ACCEPTED": 1}]
-    simulated.options = simulated.options.model_copy(update={"settle": "at once"})
-    assert start(write_job(tmp_path, SMS, A), way_to(simulated))["exit_code"] == 0
-    assert simulated.executed()["executions"] == 1
-
-
-def test_a_then_half_of_b_then_a_sends_a_again(tmp_path):
-    """What B has sent is the last word at the carrier, though B never finished."""
-    simulated = account()
-    on = write_job(tmp_path, SMS, A)
-    start(on, way_to(simulated))
-    simulated.options = simulated.options.model_copy(update={"settle": {"seconds": 1_000}})
-    start(write_job(tmp_path, SMS.replace('"on"', '"off"'), A), way_to(simulated), wait_seconds=0)
-    simulated.options = simulated.options.model_copy(update={"settle": "at once"})
-    summary = start(write_job(tmp_path, SMS, A), way_to(simulated))
-    assert "already_done" not in summary
-    assert simulated.executed()["orders"] == 3
-    assert simulated.tn_options(12012000001, time.time() + 1)["Sms"] == "on"
 
 
 def test_an_input_that_fails_while_it_is_read_leaves_no_run(tmp_path):
