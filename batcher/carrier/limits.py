@@ -21,6 +21,8 @@ LOOK_UP, POST, POLL = range(3)
 
 #: Slots that may be caught up after the event loop stood still, and by requests that were held up behind the gate.
 MAX_LATE_SLOTS, MAX_LATE_LEAVES = 2, 1
+#: So long may requests stand behind the gate once some were held up there: the slow commits to come cost nothing then.
+MOST_BEHIND_SECONDS = 0.2
 #: Longest single sleep, so that a rate or pause that changed is noticed, in seconds.
 MAX_SLEEP_SECONDS = 1.0
 #: Shortest and longest wait after a 429 that says when to come back, in seconds.
@@ -76,8 +78,9 @@ class Gate:
         #: work without a pause since then has not made the rate grow yet
         self._grown_at = -math.inf
         self._next_slot = -math.inf
-        #: when the next request may leave that was not held up
+        #: when the next request may leave that was not held up, and how many wait for that
         self._next_leave = -math.inf
+        self._leaving, self._behind = anyio.Lock(fast_acquire=True), 0
         self._paused_until = -math.inf
         # Ordered dicts, not deques: a cancelled poll is taken out of the middle at once.
         self._queues: tuple[OrderedDict[_Waiter, None], ...] = (OrderedDict(), OrderedDict(), OrderedDict())
@@ -149,26 +152,38 @@ class Gate:
 
         Between slot and first byte an intent is committed, and a disk may take as long as ten slots for it.
         """
-        now = self._clock()
-        at = max(now, self._next_leave - MAX_LATE_LEAVES * self._interval)
-        self._next_leave = max(at, self._next_leave) + self._interval
-        if at > now:
-            await self._sleep(at - now)
+        self._behind += 1
+        try:
+            async with self._leaving:  # first come, first served
+                while (seconds := self._leaves_at() - self._clock()) > 0:
+                    await self._sleep(min(seconds, MAX_SLEEP_SECONDS))
+                self._next_leave = max(self._clock(), self._next_leave) + self._interval
+        finally:
+            self._behind -= 1
+
+    def _leaves_at(self) -> float:
+        return max(self._next_leave - MAX_LATE_LEAVES * self._interval, self._paused_until)
 
     async def _keep_time(self, keeper: _Waiter) -> None:
         """Grant slot after slot to whoever is first, until it is the keeper's own turn."""
         while not keeper.granted:
-            seconds = max(self._next_slot, self._paused_until) - self._clock()
+            seconds = self._due() - self._clock()
             if seconds > 0:
                 await self._sleep(min(seconds, MAX_SLEEP_SECONDS))
             else:
                 self._grant()
 
+    def _due(self) -> float:
+        # Slots are forfeited where many are held up behind the gate: else they would stand there as long as there is work.
+        most_behind = max(MAX_LATE_SLOTS * self._interval, MOST_BEHIND_SECONDS)
+        leaves = self._next_leave + self._behind * self._interval - most_behind
+        return max(self._next_slot, self._paused_until, leaves)
+
     def _grant(self) -> None:
         # The slot is counted from when it was due, not from when the timer woke up: else every
         # overshoot is lost for ever. Only what a stall made very late is forfeited.
         self._grow()
-        due = max(self._next_slot, self._paused_until, self._clock() - MAX_LATE_SLOTS * self._interval)
+        due = max(self._due(), self._clock() - MAX_LATE_SLOTS * self._interval)
         self._next_slot = due + self._interval
         self.granted += 1
         queue = next(queue for queue in self._queues if queue)

@@ -107,6 +107,7 @@ class Wire:
         self, request: Request, on_sent: Callable[[], None] | None = None
     ) -> Answer | NotSent | OutcomeUnknown:
         """Send without asking the gate: for a request whose slot was taken before its intent."""
+        granted = self.clock()
         await self.gate.leave()
         self.requests += 1
         number, started = self.requests, self.clock()
@@ -122,7 +123,7 @@ class Wire:
         finally:
             self._under_way.pop(number, None)
         if answer.status == 429:
-            self._throttle(answer, started)
+            self._throttle(answer, granted)
             return answer
         self._throttles = 0
         if answer.status < 500:

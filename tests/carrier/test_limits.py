@@ -172,15 +172,17 @@ async def test_a_stalled_loop_is_followed_by_no_burst():
 async def test_requests_that_were_held_up_behind_the_gate_do_not_leave_all_at_once(held_up):
     """A commit that takes half a second lets the slots of half a second pass; what follows leaves at the rate."""
     async with Crowd(50) as crowd:
-        clock, gate, left = crowd.clock, crowd.gate, []
+        clock, gate, left, waited = crowd.clock, crowd.gate, [], []
 
         async def one():
             await gate.take(POST)
+            slot = clock.now
             # Whoever comes in this second stands behind one slow commit.
             if 2 <= clock.now < 2 + held_up:
                 await clock.sleep(2 + held_up - clock.now)
             await gate.leave()
             left.append(clock.now)
+            waited.append(clock.now - slot)
 
         crowd.tasks += [asyncio.create_task(one()) for _ in range(500)]
         await clock.turn(20)
@@ -189,6 +191,28 @@ async def test_requests_that_were_held_up_behind_the_gate_do_not_leave_all_at_on
         # It costs what it took, once.
         assert left[-1] - left[0] <= 499 / 50 + held_up
         assert [round(later - sooner, 6) for sooner, later in itertools.pairwise(left[-50:])] == [0.02] * 49
+        # What held up others long ago holds nobody up for long.
+        assert max(waited[-50:]) <= 0.2
+
+
+async def test_a_pause_holds_those_behind_the_gate_too():
+    """They were let through before the 429, and leave one by one when it is over."""
+    async with Crowd(10) as crowd:
+        clock, gate, left = crowd.clock, crowd.gate, []
+
+        async def one():
+            await gate.take(POST)
+            await clock.sleep(1.0 - clock.now)  # a commit that takes until 1.0
+            await gate.leave()
+            left.append(round(clock.now, 6))
+
+        crowd.tasks += [asyncio.create_task(one()) for _ in range(6)]
+        await clock.turn(0.9)
+        gate.limit(4.1, 0.9)
+        await clock.turn(10)
+        assert len(left) == 6
+        # The rate fell by nothing: a gate that is shut for so long is the quota's.
+        assert left == [5.0, 5.0, 5.1, 5.2, 5.3, 5.4]
 
 
 async def test_who_was_not_held_up_leaves_at_once():

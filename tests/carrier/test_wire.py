@@ -170,6 +170,27 @@ async def test_one_thing_that_is_forbidden(tmp_path):
         assert (await way.wire.get(LIST, POLL, forbidden=True))[0] is GetVerdict.REFUSED
 
 
+async def test_what_was_held_up_leaves_one_by_one(tmp_path):
+    """Slots that were taken long ago are no leave to send at once; a 429 counts from the slot."""
+    faults = [Fault(kind="status", status=429, headers={"Retry-After": "1"}, nth=(3,))]
+    async with line(tmp_path, lots(1), faults=faults) as way:
+        clock = Turned.of(way.wire)
+        rate = way.wire.gate.requests_per_second
+        left = []
+        for _ in range(4):
+            await way.wire.turn(LOOK_UP)
+        slots, clock.now = clock.now, clock.now + 5.0
+        for _ in range(2):
+            await way.wire.send(LIST)
+            left.append(clock.now - slots - 5.0)
+        assert left == pytest.approx([0.0, 0.0])
+        await way.wire.send(LIST)
+        assert clock.now - slots - 5.0 == pytest.approx(1 / rate)
+        assert way.wire.gate.paused_seconds() > 0
+        await way.wire.send(LIST)
+        assert clock.now - slots >= 6.0
+
+
 async def test_latencies_are_those_of_writes(tmp_path):
     """How many may be under way follows from the last hundred writes; polls do not count."""
     async with line(tmp_path, lots(1)) as way:
