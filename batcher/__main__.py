@@ -19,6 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with guarded_streams():
         code = _exit_code(arguments)
+        # All is said and written: one more signal would only take the exit code away.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # The interpreter would look through everything once more before it ends, for a quarter of a second (measured).
     gc.freeze()
     sys.exit(code)

@@ -16,6 +16,7 @@ A bad row is data, not an exception: it becomes a reject.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -44,6 +45,13 @@ def paths_refused() -> Generator[None]:
         raise InputError(
             f"{error.filename}: {error.strerror}. Check the path, and who may enter its folder."
         ) from error
+
+
+def unwritable(what: str, error: OSError, remedy: str) -> BatcherError:
+    """What cannot be written before anything is sent: a disk that is full or failing passes, anything else has a remedy."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
+        return StorageFailed(f"{what} ({error.strerror}). Make room, then give the same command again.")
+    return InputError(f"{what} ({error.strerror}). {remedy}")
 
 
 class Interrupted(BatcherError):

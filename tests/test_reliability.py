@@ -42,6 +42,14 @@ def test_a_unit_calls_commands_that_there_are(unit):
                 assert all(option in said.output for option in words[place:] if option.startswith("--"))
 
 
+def test_only_what_ended_before_its_end_is_started_again():
+    """A finished run may have ended with 1 or 4, and a job with once_per = "start" would be sent once more."""
+    text = (DOCS / "systemd" / "batcher@.service").read_text("utf-8")
+    values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    kept = {*values["SuccessExitStatus"].split(), *values["RestartPreventExitStatus"].split()}
+    assert kept == {"1", "2", "3", "4", "5", "7", "70"}
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not on this machine")
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_systemd_understands_a_unit(unit, tmp_path):

@@ -206,6 +206,17 @@ def _seconds_since_boot() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
+class TokenLimited(NotSent):
+    """The token request was answered with 429: so is what it was for."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer)
+        self.answer = answer
+
+    def __str__(self) -> str:
+        return "No token: the token request was answered with 429."
+
+
 class Authorization:
     """Keeps the value of the Authorization header fresh; holds the token, in memory only."""
 
@@ -234,7 +245,7 @@ class Authorization:
         A token is fetched through `fetch` when there is none, 60 s before it ends, and when it is
         the stale one: once, however many ask at the same time, and all of them share the outcome.
         Raises CarrierRefused when the credentials are refused, NotSent when no token could be
-        had now. User and password, or a given token, are what they are: the same value comes back.
+        had now (TokenLimited after a 429). User and password, or a given token, are what they are: the same value comes back.
         """
         match self._credentials:
             case Basic(username, password):
@@ -284,7 +295,9 @@ class Authorization:
 
 def _read_token(answer: Answer) -> tuple[str, float]:
     """Give the header's value and the token's life in seconds (RFC 6749 section 5.1)."""
-    if answer.status == 429 or answer.status >= 500:
+    if answer.status == 429:
+        raise TokenLimited(answer)
+    if answer.status >= 500:
         raise NotSent(f"No token: the token request was answered with {answer.status}.")
     if answer.status in {400, 401, 403}:
         raise CarrierRefused(

@@ -23,7 +23,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import aiohttp
 from yarl import URL  # aiohttp's own type for addresses: a plain text would be quoted a second time
 
-from batcher.carrier.auth import Authorization
+from batcher.carrier.auth import Authorization, TokenLimited
 from batcher.errors import BatcherError, InputError, NotSent, OutcomeUnknown
 from batcher.model import Answer, Request
 
@@ -170,18 +170,21 @@ class Client:
 
         `on_sent` is called just before the first byte may leave (a second time when a token had to
         be renewed): cancelled without it, nothing was sent. A 401 renews the token and repeats the
-        request once. Raises NotSent when no byte left, OutcomeUnknown when one may have and no
+        request once; a 429 to the request for a token is the answer. Raises NotSent when no byte left, OutcomeUnknown when one may have and no
         whole, plain answer of at most `request.max_bytes` came back, CarrierRefused when no token
         is to be had, InputError for a path that is none.
         """
         url = self._url(request)
         if self._authorization is None:
             return await self._exchange(request, url, {}, on_sent)
-        used = await self._authorization.header(self._fetch_token)
-        answer = await self._exchange(request, url, {"Authorization": used}, on_sent)
-        if answer.status != 401:
-            return answer
-        fresh = await self._authorization.header(self._fetch_token, stale=used)
+        try:
+            used = await self._authorization.header(self._fetch_token)
+            answer = await self._exchange(request, url, {"Authorization": used}, on_sent)
+            if answer.status != 401:
+                return answer
+            fresh = await self._authorization.header(self._fetch_token, stale=used)
+        except TokenLimited as limited:
+            return limited.answer
         if fresh == used:
             return answer
         return await self._exchange(request, url, {"Authorization": fresh}, on_sent)

@@ -130,7 +130,7 @@ class Conversation:
             return
         chunk, talk = self._fill(chunk), self.operation.talk
         if self._ensuring is not None:
-            await self._ensuring.send(chunk)
+            await self._ensuring.send(chunk, doubted=head.doubted)
         elif isinstance(talk, Read):
             await self._read(chunk, talk)
         else:
@@ -151,10 +151,10 @@ class Conversation:
         if self._orders is not None:
             await self._orders.measure(number)
 
-    async def audit(self, number: int) -> None:
+    async def audit(self, number: int, *, is_last: bool = False) -> None:
         """Look up a chunk at rest that may have been executed more than once."""
         if self._orders is not None:
-            await self._orders.audit(number)
+            await self._orders.audit(number, is_last=is_last)
 
     async def _post(self, head: Head, chunk: Chunk, talk: Order | Check, *, resent: bool) -> None:
         request = talk.post(chunk, self._api)

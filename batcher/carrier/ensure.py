@@ -56,8 +56,11 @@ class Ensuring:
         self._read_before = self._accepted_before = bool(record.ledger.numbers(step, SETTLED, most=1))
         self._forbidden = 0
 
-    async def send(self, chunk: Chunk) -> None:
-        """Get the record, write it whole with one element changed, read it back."""
+    async def send(self, chunk: Chunk, *, doubted: bool = False) -> None:
+        """Get the record, write it whole with one element changed, read it back.
+
+        `doubted`: it was written before, and read back as it was; if it is as wanted now, we may have made it so.
+        """
         number = chunk.number
         while True:
             # A write goes before the others' questions, so that its record is fresh when its turn comes.
@@ -70,12 +73,11 @@ class Ensuring:
             except ProtocolError as error:
                 request, unread = None, [Issue("error", 0, "", f"its record could not be read: {error}")]
             if request is None or answer is None:
-                settlement = (
-                    uniform(chunk, FAILED, unread[0].code, unread[0].text)
-                    if unread
-                    else uniform(chunk, SKIPPED, "UNCHANGED", "it is so already")
-                )
-                await self._record(self._record.ledger.settle, number, None, settlement.packed(), was=READY)
+                if unread:
+                    settlement = uniform(chunk, FAILED, unread[0].code, unread[0].text).packed()
+                else:
+                    settlement = None if doubted else uniform(chunk, SKIPPED, "UNCHANGED", "it is so already").packed()
+                await self._record(self._record.ledger.settle, number, None, settlement, was=READY)
                 return
             await self._wire.turn(POST, is_write=True)
             if await self._goes_stale(number):

@@ -89,11 +89,12 @@ class LookUp:
                     return None
             await anyio.sleep(max(1.0, self._absence() / CLEAN_MISSES) if misses else backoff_seconds(failures, random))
 
-    async def audit(self, number: int) -> None:
+    async def audit(self, number: int, *, is_last: bool = False) -> None:
         """What the list shows of a chunk at rest; asked again while that is not clear, or less than is known.
 
         CarrierUnavailable when no answer is clear: the next start asks again. A list that does not show an order that is
-        known to be there proves nothing: then the chunk stays unaudited.
+        known to be there proves nothing: then the chunk stays unaudited; and so it does when `is_last`, nobody will ask
+        again, and the list alone cannot be read.
         """
         head: Head = await self._record(self._record.ledger.head, number)
         request = self._talk.find.look_up(head.customer_order_id, self._api)
@@ -107,7 +108,7 @@ class LookUp:
                     _log.error("executed more than once", chunk=number, order_id=head.order_id, others=strange)
                 return
             await self._wire.sleep(backoff_seconds(tries + 1, random))
-        if not is_clear:
+        if not is_clear and not (is_last and await self._wire.is_answered()):
             raise CarrierUnavailable(
                 f"Whether chunk {number} was executed only once could not be asked: no list of orders can be read. "
                 "The same command asks again."

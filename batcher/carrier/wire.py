@@ -103,6 +103,11 @@ class Wire:
         await self.turn(rank)
         return await self.send(request)
 
+    async def is_answered(self) -> bool:
+        """Whether anybody answers at all, to the question that anybody can answer."""
+        outcome = await self.ask(CANARY, LOOK_UP)
+        return isinstance(outcome, Answer) and outcome.status < 500
+
     async def send(
         self, request: Request, on_sent: Callable[[], None] | None = None
     ) -> Answer | NotSent | OutcomeUnknown:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from batcher.errors import InputError, LockHeld, StorageFailed, paths_refused
+from batcher.errors import InputError, LockHeld, StorageFailed, paths_refused, unwritable
 
 _STAMP = "%Y%m%dT%H%M%SZ"
 
@@ -103,7 +103,9 @@ def prepare_output(output: Path) -> None:
             os.fsync(file.fileno())
         probe.unlink()
     except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror}). Choose another [output] path.") from error
+        # Elsewhere, what was begun here would be sent once more.
+        runs = "Whose folder is it? Its runs go on there alone." if any(output.glob("*/ledger.db")) else None
+        raise unwritable(f"{output}: cannot be written", error, runs or "Choose another [output] path.") from error
 
 
 @contextmanager
@@ -112,7 +114,7 @@ def locked(output: Path) -> Generator[None]:
     try:
         handle = os.open(output / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise InputError(f"{output / 'lock'}: cannot be opened ({error.strerror}). Whose folder is it?") from error
+        raise unwritable(f"{output / 'lock'}: cannot be opened", error, "Whose folder is it?") from error
     try:
         _take(handle, output)
         yield

@@ -104,13 +104,13 @@ class Submission:
             async with anyio.create_task_group() as group:
                 for number in numbers:
                     await self._slot(number)
-                    group.start_soon(self._guard, self._audit, number)
+                    group.start_soon(self._guard, self._audit, number, with_open)
         if self._error is not None:
             raise self._error
 
-    async def _audit(self, number: int) -> None:
+    async def _audit(self, number: int, is_last: bool) -> None:
         try:
-            await self._conversation.audit(number)
+            await self._conversation.audit(number, is_last=is_last)
         finally:
             self._slots.release_on_behalf_of(number)
 
@@ -136,7 +136,13 @@ class Submission:
         while True:
             changed = self._changed
             page = await self._conversation.record(
-                self._ledger.sendable, self._step, after=last, most=_PAGE, first=self._first
+                self._ledger.sendable,
+                self._step,
+                after=last,
+                most=_PAGE,
+                first=self._first,
+                # Before anything is halved, it has to be known that not everything is refused.
+                halves_last=self._has_budget,
             )
             for number in page:
                 last = number

@@ -135,10 +135,20 @@ class Readings:
         with self._reading() as db:
             return list(db.scalars(_PAGE, {"step": step, "state": state, "after": after, "most": most}))
 
-    def sendable(self, step: int, *, after: int, most: int, first: bool = False) -> list[int]:
-        """READY chunks of a step, ascending, less halves whose sister's fate is still open; or of the sample alone."""
-        sister = CHUNK.alias()
-        waits = sa.exists().where(sister.c.number == CHUNK.c.after, sister.c.state.in_((READY, SENDING, UNKNOWN)))
+    def sendable(
+        self, step: int, *, after: int, most: int, first: bool = False, halves_last: bool = False
+    ) -> list[int]:
+        """READY chunks of a step, ascending, less halves whose sister's fate is still open; or of the sample alone.
+
+        `halves_last`: while a planned chunk has no answer yet, none of a chunk that was refused without a name.
+        """
+        sister, whole = CHUNK.alias(), CHUNK.alias()
+        waits: sa.ColumnElement[bool] = sa.exists().where(
+            sister.c.number == CHUNK.c.after, sister.c.state.in_((READY, SENDING, UNKNOWN))
+        )
+        if halves_last:
+            unanswered = (whole.c.level == 0, whole.c.state.in_((READY, SENDING)), whole.c.first >= int(first))
+            waits |= (CHUNK.c.level > 0) & sa.exists().where(whole.c.step == step, *unanswered)
         query = sa.select(CHUNK.c.number).where(
             CHUNK.c.step == step, CHUNK.c.state == READY, CHUNK.c.number > after, CHUNK.c.first >= int(first), ~waits
         )

@@ -179,6 +179,19 @@ async def test_a_write_that_was_never_executed(tmp_path):
         assert (await way.executed())["executions"] == 1
 
 
+async def test_a_write_that_took_effect_after_it_was_given_up(tmp_path):
+    """It is as wanted, and we may have made it so: that is no row that was not sent on purpose."""
+    async with ensure(tmp_path) as way:
+        answer = await way.client.send(way.talk.get(way.ledger.chunk(1)[1], "v2"))
+        attempt = way.ledger.intend(1, answer.body)
+        way.ledger.doubt(1, attempt, "no answer")
+        way.ledger.absent(1, "it reads back as it was before")
+        await way.client.send(way.talk.decide(answer, way.ledger.chunk(1)[1], "v2"))
+        await way.run()
+        assert (way.states(), way.failed(1), destination(way)) == ([SETTLED], {}, NEW)
+        assert (await way.executed())["executions"] == 1
+
+
 async def test_killed_in_the_middle(tmp_path):
     """SENDING at the start is read back: as it was before, it is written again; as wanted, it is done."""
     async with ensure(tmp_path) as way:

@@ -86,9 +86,9 @@ def instrument(points: Points) -> None:
     _around_writes(points)
     original = Conversation.audit
 
-    async def audit(self: Conversation, number: int) -> None:
+    async def audit(self: Conversation, number: int, *, is_last: bool = False) -> None:
         points.passed("audit.before", number)
-        await original(self, number)
+        await original(self, number, is_last=is_last)
         points.passed("audit.after", number)
 
     Conversation.audit = audit  # type: ignore[method-assign]

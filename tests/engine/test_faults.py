@@ -437,6 +437,29 @@ async def test_a_token_that_dies_in_the_middle_of_a_run(tmp_path):
         assert way.account.executed() == {"orders": 20, "tns": 20, "executions": 20, **ONCE}
 
 
+async def test_a_token_that_is_limited(tmp_path):
+    """A 429 to the request for a token shuts the gate like any other, and nobody asks before its reset."""
+    asked: list[float] = []
+
+    @web.middleware
+    async def limit(request: web.Request, handler: Any) -> web.StreamResponse:
+        if request.path.endswith("oauth2/token"):
+            asked.append(time.monotonic())
+            if len(asked) == 1:
+                return web.Response(status=429, headers={"Retry-After": "2"})
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    options = {"credentials": {"client_id": "me", "client_secret": "invented"}}
+    authorization = Authorization(OAuth2("me", Secret("invented")))
+    async with line(tmp_path, lots(3), options=options, authorization=authorization, middlewares=[limit]) as way:
+        await way.run()
+        assert len(asked) == 2
+        assert asked[1] - asked[0] >= 2
+        assert (way.wire.throttled > 0, way.wire.breaker.failures) == (True, 0)
+        assert [(head.state, head.doubted) for head in way.heads()] == [(SETTLED, False)] * 3
+
+
 # The disk
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -11,7 +12,7 @@ import sys
 import pytest
 
 from batcher.engine.folder import RunFolder, locked, new_run_id, prepare_output, run_folder, run_folders
-from batcher.errors import InputError, LockHeld
+from batcher.errors import InputError, LockHeld, StorageFailed
 
 _HOLD = """
 import sys, time
@@ -74,6 +75,32 @@ def test_an_output_that_cannot_be_written_is_refused(tmp_path):
     for output in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(InputError, match=r"cannot be written .* Choose another \[output\] path"):
             prepare_output(output)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+def test_a_full_disk_at_the_start_passes(tmp_path, monkeypatch, number):
+    """It is no reason to go elsewhere, where what was begun here would be sent once more."""
+
+    def full(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageFailed, match=r"cannot be written .* Make room, then give the same command again"):
+        prepare_output(tmp_path / "out")
+
+
+def test_an_output_with_runs_is_not_left_for_another(tmp_path, monkeypatch):
+    """What is unfinished there goes on there alone."""
+
+    def read_only(_: int) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "fsync", read_only)
+    (tmp_path / "20261120T020000Z-4f2a9c").mkdir()
+    (tmp_path / "20261120T020000Z-4f2a9c" / "ledger.db").touch()
+    with pytest.raises(InputError, match="Its runs go on there alone") as refused:
+        prepare_output(tmp_path)
+    assert "another" not in str(refused.value)
 
 
 def test_a_new_run_sorts_behind_those_that_are_there(tmp_path):

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from batcher.carrier.client import Client
@@ -115,6 +116,29 @@ def test_halves_of_what_was_too_large_count_in_the_budget(tmp_path, monkeypatch)
     monkeypatch.setattr(Client, "send", small_ones)
     with pytest.raises(CarrierRefused, match=r"3 of the first [0-9]+ orders"):
         start(write_job(tmp_path, SMS, rows(200), limits=PACED), way_to(simulated))
+
+
+def test_nothing_is_halved_before_it_is_known_whether_all_is_refused(tmp_path, monkeypatch):
+    """Refusals without a name that come fast do not begin to be divided while others are still on their way."""
+    monkeypatch.setattr(Step, "max_rows", property(lambda _: 8))
+    send, asked_for = Client.send, []
+
+    async def refused(client: Client, request: Request, **more: Any) -> Answer:
+        if request.body is None:
+            return await send(client, request, **more)
+        asked_for.append(request.body.count(b"<TelephoneNumber>"))
+        more["on_sent"]()
+        if len(asked_for) > 2:
+            await anyio.sleep(0.5)
+        error = b"<Code>5070</Code><Description>Telephone number is invalid.</Description>"
+        return Answer(
+            400, b"<TnOptionOrderResponse><ErrorList><Error>" + error + b"</Error></ErrorList></TnOptionOrderResponse>"
+        )
+
+    monkeypatch.setattr(Client, "send", refused)
+    with pytest.raises(CarrierRefused, match=r"[34] of the first [34] orders"):
+        start(write_job(tmp_path, SMS, rows(32), limits=FAST), way_to(account()))
+    assert asked_for == [8, 8, 8, 8]
 
 
 def test_who_finds_everything_too_large_is_not_asked_row_by_row(tmp_path, monkeypatch):

@@ -185,6 +185,24 @@ def test_a_carrier_out_of_reach_keeps_the_superseded_run_for_the_next_start(tmp_
     assert len(runs(job)) == simulated.executed()["executions"] == 2
 
 
+def test_a_list_that_is_never_readable_holds_nobody_up(tmp_path, monkeypatch):
+    """Whether the old order was executed once is not known, and told; tonight's run goes, and so does tomorrow's."""
+    monkeypatch.setattr("batcher.carrier.look_up.backoff_seconds", lambda *_: 0.01)
+    simulated = account()
+    lost = Fault(kind="reset_after", method="POST", nth=(1,))
+    unreadable = Fault(kind="garbage", method="GET", path="tnoptions")
+    job = write_job(tmp_path, SMS, A)
+    assert start(job, way_to(simulated, faults=[lost, unreadable]))["exit_code"] == 4
+    changed = write_job(tmp_path, SMS, B)
+    summary = start(changed, way_to(simulated, faults=[unreadable]))
+    assert fates(summary) == [("succeeded", "")] * 2
+    assert (summary["exit_code"], summary["superseded"]["unlisted_chunks"]) == (5, [1])
+    [old, _] = runs(job)
+    assert fates({"folder": old}) == [("unknown", "PARKED")] * 2
+    write_job(tmp_path, SMS, A + "2012000009\n")
+    assert start(changed, way_to(simulated))["exit_code"] == 0
+
+
 def test_a_run_that_sent_nothing_holds_nobody_up(tmp_path):
     """A wrong account that was mended is no other account's unfinished business."""
     job = write_job(tmp_path, SMS, A)
