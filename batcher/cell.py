@@ -16,7 +16,7 @@ from batcher.codes import MASK
 #: Headings of a TN column, in small letters and digits only; in a cell they are a repeated header.
 HEADINGS = frozenset({
     *("tn", "tns", "did", "dids", "didnumber", "didnumbers", "phone", "phonenumber", "phonenumbers", "phoneno", "tel"),
-    *("telephone", "telephonenumber", "telephonenumbers", "fullnumber", "number", "numbers", "e164", "msisdn", "msisdns"),
+    *("telephone", "telephonenumber", "telephonenumbers", "telephoneno", "telno", "fullnumber", "number", "numbers", "e164", "msisdn", "msisdns"),
     *("iristelephonenumberinventoryreport",),
 })  # fmt: skip
 
@@ -35,7 +35,7 @@ _DELIMITER = re.compile(r"[,;|\t]")
 _URI = re.compile(r"sips?:|.*@", re.IGNORECASE | re.DOTALL)
 _SCIENTIFIC = re.compile(r"([+-]?)([0-9]+)(?:[.,]([0-9]*))?e([+-]?[0-9]+)", re.IGNORECASE)
 # Digits around a single dot are a fraction unless people group them so: they leave four or more behind the last dot.
-_DECIMAL = re.compile(r"([0-9]+)\.([0-9]{1,3})|([0-9]{8,})\.([0-9]+)")
+_DECIMAL = re.compile(r"([0-9]+)\.([0-9]{1,3})|([0-9]{8,})\.([0-9]+)|(\+[0-9]{8,})\.(00?)")
 _RANGE = re.compile(
     r"([( ]*(?:(?:\+[( ]*)?1[ ().\-]*)?[2-9](?:[ ().\-]*[0-9]){9}) *(?:-+|thru|through|to) *([(+]?[0-9])"
     # Elsewhere a hyphen may part the groups of one number; only between blanks it is a range.
@@ -48,41 +48,20 @@ _EXTENSION = re.compile(r"(?<![a-z])ext(?:n|ension)?(?![a-z])|x(?=[ .:]*[0-9]+$)
 _NOT_A_NUMBER = re.compile(r"[#=].*|n/?a|nan|null|none|[\W_]*", re.IGNORECASE | re.DOTALL)
 _PUNCTUATED = re.compile(r"[( ]*(?:\+[( ]*)?[0-9](?:[0-9 ().\-/]*[0-9])?")
 _NOT_DIGITS = re.compile(r"[^0-9]+")
+#: Digits and dots or hyphens, and no number: an address of the internet, a date with or without its time.
+_OTHERWISE = re.compile(
+    r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|(?:19|20)[0-9]{2}([-/.])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12][0-9]|3[01])(?![0-9]).*"
+)
 
 # Seven digits would be a number of their own.
 _DROPPED_EXTENSION = re.compile(r"(?:ext(?:n|ension)?\.?|x|#)[ :=]*[0-9]{1,6}", re.IGNORECASE)
 #: What people write behind a number or in place of its end, and nobody dials.
-_NO_VANITY = {
-    "cell",
-    "phone",
-    "mobile",
-    "office",
-    "total",
-    "thru",
-    "through",
-    "home",
-    "work",
-    "main",
-    "desk",
-    "line",
-    "port",
-    "unknown",
-    "pending",
-    "invalid",
-    "deleted",
-    "removed",
-    "disconnected",
-    "inactive",
-    "unused",
-    "void",
-    "none",
-    "null",
-    "test",
-    "dead",
-    "spare",
-    "ported",
-    "vacant",
-}
+_NO_VANITY = frozenset({
+    *("cell", "phone", "mobile", "office", "total", "thru", "through", "home", "work", "main", "desk", "line", "port"),
+    *("unknown", "pending", "invalid", "deleted", "removed", "disconnected", "inactive", "unused", "void", "none", "null"),
+    *("test", "dead", "spare", "ported", "vacant", "sold", "gone", "left", "temp", "open", "fail", "notused", "dontuse"),
+    *("expired", "blocked", "private", "unlisted", "closed", "retired", "reserved", "cancelled", "canceled", "dnu"),
+})  # fmt: skip
 _LABEL = "(?:tel|phone|ph|cell|mobile|office|usa|us)"
 _LABEL_BEFORE = re.compile(rf"(?:\({_LABEL}\)|{_LABEL}[ .:])[ .:]*(?=[+(0-9])", re.IGNORECASE)
 _LABEL_BEHIND = re.compile(rf"(?<=[0-9 ])\({_LABEL}\)\Z|(?<=[0-9]) +{_LABEL}\Z", re.IGNORECASE)
@@ -179,7 +158,7 @@ def _has_letters(text: str) -> bool:
 
 
 def _is_punctuated_otherwise(text: str) -> bool:
-    return not _PUNCTUATED.fullmatch(text)
+    return not _PUNCTUATED.fullmatch(text) or _OTHERWISE.fullmatch(text) is not None
 
 
 # In order of precedence: the first that applies is told.
@@ -234,7 +213,8 @@ def _as_dialled(text: str) -> str:
 
     The letters are the cell's end, hyphens between them aside, and make the number complete: ten places, or 1 and ten,
     of which the area code at least is digits. Three letters may be a word behind a local number (555-1234 USA): there
-    are four or more. A mask (XXXX, NNNN) is one letter again and again; O, I, L and S may have been meant as digits.
+    are four or more. A mask (XXXX, NNNN, ABXX) has XX in it, or nothing but N, X, Y and Z; O, I, L and S may have been meant
+    as digits.
     """
     parts = _VANITY.fullmatch(text)
     if not parts:
@@ -243,8 +223,8 @@ def _as_dialled(text: str) -> str:
     leading = int(digits.startswith("1"))
     is_complete = len(digits) + len(letters) == 10 + leading and len(digits) >= 3 + leading
     is_abroad = digits.startswith("0") or ("+" in parts[1] and not leading)
-    is_word = len(set(letters)) == 1 or set(letters) <= set("OILSX") or letters.lower() in _NO_VANITY
-    if is_abroad or not is_complete or len(letters) < 4 or is_word:
+    is_mask = len(set(letters)) == 1 or "XX" in letters or set(letters) <= set("NXYZ") or set(letters) <= set("OILSX")
+    if is_abroad or not is_complete or len(letters) < 4 or is_mask or letters.lower() in _NO_VANITY:
         return ""
     return parts[1] + letters.translate(_KEYPAD)
 

@@ -23,7 +23,7 @@ REASONS = (
         "Too few or too many cells for the header: quote those that hold the delimiter; clear batcher_code when mended.",
     ),
     Reason("EMPTY", "The cell is empty: fill in a telephone number or delete the row."),
-    Reason("NOT_DATA", "This is a heading, a total or a comment: delete the row."),
+    Reason("NOT_DATA", "This is a heading, a total or a comment: delete the row, or mend it if a number was meant."),
     Reason("URI", "This is an address: write the telephone number alone."),
     Reason("SCI_NOTATION", "Scientific notation loses digits: format the column as text and export it again."),
     Reason("NON_INTEGER", "The number has a fraction: write the telephone number as text."),
@@ -36,7 +36,7 @@ REASONS = (
     Reason("COUNTRY_UNKNOWN", "No country has this code: check the digits after the +."),
     Reason(
         "COUNTRY_AMBIGUOUS",
-        "The country is not certain: write + and its code (+1?), no 00 or (0). + and ten North American digits are refused.",
+        "The country is not certain, or a digit is too many: write + and its code, no 00 or (0); never + and ten digits of +1.",
     ),
     Reason("TOO_SHORT", "Too few digits: North America has ten; numbers of other countries need + and their code."),
     Reason("TOO_LONG", "Too many digits: North America has ten, or eleven with a leading 1."),

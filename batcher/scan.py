@@ -77,6 +77,9 @@ class Scan:
         self._at += len(block)
 
     def finish(self) -> None:
+        # One byte is a letter of Windows-1252 at the end of a file without a last line end; two begin a character.
+        if len(self._character) == 1 and not self._is_utf8:
+            raise NotUtf8(self._at - len(self._character), self._character[0], was_utf8=False)
         if self._character:
             raise self._refuse(
                 "BAD_ENCODING", "it ends within a character", "It was cut short: export it anew", offset=self._at

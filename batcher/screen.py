@@ -213,7 +213,8 @@ def _numbers_text(numbers: Mapping[str, Any]) -> list[str]:
     ]
     lines = [f"{amount(total, 'telephone number')}{': ' if shares else ''}{', '.join(shares)}"]
     largest = ", ".join(f"{start[:3]}-{start[3:]} {count:,}" for start, count in numbers["largest_exchanges"])
-    lines.append(f"  most frequent NPA-NXX: {largest}")
+    if largest:
+        lines.append(f"  most frequent NPA-NXX: {largest}")
     if unknown := numbers["unknown_npas"]:
         shown = ", ".join(f"{npa} ({count:,})" for npa, count in list(unknown.items())[:10])
         more = " and more" if len(unknown) > 10 else ""

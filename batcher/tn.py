@@ -101,7 +101,11 @@ _SPECIAL_EXCHANGES = frozenset({950, 958, 959, 976})
 
 _BARE = re.compile(r"\+?[0-9]{1,15}")
 _NOT_DIGITS = re.compile(r"[^0-9]+")
-_TRUNK_ZERO = re.compile(r"\( *0 *\)")
+_TRUNK_ZERO = re.compile(r"\( *0[0-9 ]*\)")
+#: Where it belongs to the number: Italy, San Marino, the Vatican.
+_OWN_ZERO = ("39", "378", "379")
+#: Nobody groups digits like this: it is a float's text, and its fraction would be digits of the number.
+_FRACTION = re.compile(r"[^.]*\.[0-9]{1,3}|.*\.[0-9]")
 _WIRE = re.compile(r"\+?[1-9][0-9]{0,14}")
 
 
@@ -236,8 +240,11 @@ def _judge_abroad(digits: str, text: str, international: International | None) -
     """The same for the digits behind a + that is not +1, or behind the prefix 011."""
     # `+2015551234` would do for Egypt by accident; whoever wrote it meant +1.
     is_north_american = len(digits) == 10 and not structure(int("1" + digits))[0]
-    if digits[0] == "1" or is_north_american or _TRUNK_ZERO.search(text):
+    has_trunk_zero = _TRUNK_ZERO.search(text) and not digits.startswith(_OWN_ZERO)
+    if digits[0] == "1" or is_north_american or has_trunk_zero:
         return 0, REASON["COUNTRY_AMBIGUOUS"], 0
+    if _FRACTION.fullmatch(text):
+        return 0, REASON["NON_INTEGER"], 0
     if digits[0] == "0" or international is None:
         return 0, REASON["COUNTRY_UNKNOWN"], 0
     # Sixteen digits are too many in every country: the rest of a long cell changes nothing.

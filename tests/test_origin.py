@@ -92,7 +92,11 @@ def test_the_digest_is_that_of_what_was_packed(tmp_path):
 
 def test_a_guessed_encoding_is_a_warning(tmp_path):
     """Windows' encoding is taken where UTF-8 cannot be; the file is told, whole or found out late."""
-    for content in (TEXT.encode("cp1252"), b"TN,Name\n" + b"2015550123,x\n" * 90_000 + b"2015550124,Zo\xeb\n"):
+    for content in (
+        TEXT.encode("cp1252"),
+        b"TN,Name\n" + b"2015550123,x\n" * 90_000 + b"2015550124,Zo\xeb\n",
+        b"TN,Name\n2015550124,Zo\xeb",
+    ):
         with open_source(written(tmp_path, content)) as source:
             assert sum(batch.frame.num_rows for batch in source.batches())
             [(code, text)] = source.warnings

@@ -106,6 +106,11 @@ DAMAGES: dict[str, Callable[[random.Random, str], str]] = {
     "letter": lambda rng, d: _inserted(rng, spelled(rng, d).strip(), rng.choice("abcOolISXnq\u0437\u00e9")),
     "mask": lambda rng, d: f"{d[:3]}-{d[3:6]}-" + rng.choice(("XXXX", "xxxx", "NNNN", "****", "####", "????")),
     "fraction": lambda rng, d: f"{d}.{rng.choice(('5', '25', '01', '125'))}",
+    "fraction behind +": lambda rng, d: f"{rng.choice(('+49', '+43', '+390', '+49 30 '))}{d[:8]}.{rng.choice(('5', '25', '125', '7'))}",
+    "float behind + and blanks": lambda rng, d: f"+49 30 {d[:7]}{rng.choice(('.0', '.00', '.000'))}",
+    "trunk 0 and more": lambda rng, d: f"+{rng.choice(('61', '49', '44'))} (0{d[:2]}) {d[2:]}",
+    "address": lambda rng, d: f"203.{rng.randrange(10, 99)}.{rng.randrange(100, 255)}.{rng.randrange(10, 99)}",
+    "time": lambda rng, d: rng.choice(("20{}-05-15 10", "20{}/05/15 10", "20{}.5.15 101")).format(rng.randrange(20, 89)),
     "two numbers": _two,
     "two numbers run together": lambda rng, d: d + ten_digits(rng),
     "range": _range,
@@ -151,7 +156,7 @@ def typed(cell: str, *, relaxed: bool = False) -> set[int]:
     if re.fullmatch(r"[0-9]+([.,][0-9]*)?[eE]\+?[0-9]+", text):
         value = Decimal(text.replace(",", "."))
         return {int("1" + str(int(value))), int(value)} if value == int(value) else set()
-    text = re.sub(r"^([0-9]{8,})\.0+$", r"\1", text)
+    text = re.sub(r"^(\+?[0-9]{8,})\.0+$", r"\1", text)
     digits = re.sub(r"[^0-9]", "", text)
     if re.match(r"[^0-9+]*\+", text):
         return {int(digits)}

@@ -23,7 +23,7 @@ from batcher.engine.folder import RunFolder
 from batcher.engine.job import Binding, Job, Step, is_change
 from batcher.engine.mistakes import near
 from batcher.engine.outcome import BAD_VALUE, MAX_BINDINGS, NOTHING_SET
-from batcher.engine.ragged import unmended, whole, why_ragged
+from batcher.engine.ragged import rescued, unmended, why_ragged
 from batcher.engine.values import Evaluated, Values, combinations, hashed, values_at
 from batcher.errors import InputError
 from batcher.normalize import normalize
@@ -115,10 +115,8 @@ def take_in(source: Source, job: Job, folder: RunFolder, tn_column: str | None) 
         tns = stack.enter_context(FixedWriter(folder.tn, "<i8"))
         whys = [stack.enter_context(FixedWriter(folder.why(step.number), "u1")) for step in job.steps]
         duplicates = stack.enter_context(Duplicates(folder.path))
-        is_certain = _is_certain(job, source, tn_column)
-        for batch in source.batches(tn_column):
-            if is_certain and batch.malformed.any():
-                batch = whole(batch, source.delimiter)  # ruff: ignore[redefined-loop-name] - the same rows
+        batches = source.batches(tn_column)
+        for batch in rescued(batches, source.delimiter) if _is_certain(job, source, tn_column) else batches:
             batch = unmended(batch, source.delimiter)  # ruff: ignore[redefined-loop-name] - the same rows
             size = batch.frame.num_rows
             columns = dict(zip(source.columns, batch.frame.columns, strict=True))

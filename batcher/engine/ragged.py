@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from itertools import chain, pairwise
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from batcher.part import Batch
@@ -17,26 +20,69 @@ from batcher.tn import REASON, is_not_data
 CODE_COLUMN = "batcher_code"
 #: So many digits in a cell are a number, or what may be the rest of one: 0101 behind 919-555-0100.
 _FEW_DIGITS = 3
+#: A record that was broken apart has so many pieces at most.
+_MOST_PIECES = 3
 #: Blanks and what separates cells.
 _SAYS_NOTHING = " \t,;|"
 
 
-def whole(batch: Batch, delimiter: str) -> Batch:
+def rescued(batches: Iterable[Batch], delimiter: str) -> Iterator[Batch]:
     """Ragged rows of a file whose first column is the TN's are rows: nothing can have shifted it.
 
     In a short one another cell follows the TN, so that it was not cut off; not where the columns are parted by tabs, for
-    whoever trims lines takes them off the front. In a long one nothing but the TN may be a number; nothing else of it is kept.
+    whoever trims lines takes them off the front, and not where it and its neighbours may be pieces of one record. In a long
+    one nothing but the TN may be a number; nothing else of it is kept.
     """
+    edge = _MOST_PIECES - 1
+    before = behind = np.zeros(edge, np.int64)
+    for batch, following in pairwise(chain(batches, [None])):
+        assert batch is not None
+        lines = _lines(batch.frame, batch.malformed, delimiter)
+        if following is not None:
+            behind = _counts(_lines(following.frame, following.malformed[:edge], delimiter), edge)
+        counts = np.concatenate([before, _counts(lines, len(batch.malformed)), behind])
+        are_pieces = _are_pieces(counts, batch.frame.num_columns)[edge:-edge]
+        yield _rescued(batch, delimiter, {row: cells for row, cells in lines.items() if not are_pieces[row]})
+        before, behind = counts[-2 * edge : -edge], np.zeros(edge, np.int64)
+
+
+def _lines(frame: pa.RecordBatch, malformed: NDArray[np.bool_], delimiter: str) -> dict[int, list[str]]:
+    """The cells of ragged rows, by row."""
+    found = {}
+    for row in np.flatnonzero(malformed).tolist():
+        with suppress(csv.Error):
+            found[row] = next(csv.reader([frame.column(0)[row].as_py()], delimiter=delimiter), [])
+    return found
+
+
+def _counts(lines: Mapping[int, list[str]], rows: int) -> NDArray[np.int64]:
+    """How many cells each of the first rows has that is ragged; 0 for the others."""
+    counts = np.zeros(rows, np.int64)
+    for row, cells in lines.items():
+        counts[row] = len(cells)
+    return counts
+
+
+def _are_pieces(counts: NDArray[np.int64], columns: int) -> NDArray[np.bool_]:
+    """Which rows have, with their neighbours, as many cells as one record that line ends in a cell broke apart."""
+    are_pieces = np.zeros(len(counts), bool)
+    is_short = (counts > 0) & (counts < columns)
+    for number in range(2, _MOST_PIECES + 1):
+        together = sliding_window_view(counts, number).sum(axis=1) - (number - 1) == columns
+        together &= sliding_window_view(is_short, number).all(axis=1)
+        for place in range(number):
+            are_pieces[place : len(counts) - number + 1 + place] |= together
+    return are_pieces
+
+
+def _rescued(batch: Batch, delimiter: str, lines: Mapping[int, list[str]]) -> Batch:
     names = batch.frame.schema.names
     found: dict[int, list[str]] = {}
-    for row in np.flatnonzero(batch.malformed).tolist():
-        line = batch.frame.column(0)[row].as_py()
-        with suppress(csv.Error):
-            cells = next(csv.reader([line], delimiter=delimiter), [])
-            if 1 < len(cells) < len(names) and delimiter != "\t":
-                found[row] = cells + [""] * (len(names) - len(cells))
-            elif len(cells) > len(names) > 1 and not any(map(_may_be_number, cells[1:])):
-                found[row] = cells[:1] + [""] * (len(names) - 1)
+    for row, cells in lines.items():
+        if 1 < len(cells) < len(names) and delimiter != "\t":
+            found[row] = cells + [""] * (len(names) - len(cells))
+        elif len(cells) > len(names) > 1 and not any(map(_may_be_number, cells[1:])):
+            found[row] = cells[:1] + [""] * (len(names) - 1)
     if not found:
         return batch
     malformed = batch.malformed.copy()
