@@ -19,6 +19,24 @@ HEADINGS = frozenset({
     *("telephone", "telephonenumber", "telephonenumbers", "telephoneno", "telno", "fullnumber", "number", "numbers", "e164", "msisdn", "msisdns"),
     *("iristelephonenumberinventoryreport",),
 })  # fmt: skip
+#: Headings of numbers that are no TNs of this file: a fax, where calls go to, what it was before.
+OTHERS = frozenset(
+    {
+        *(
+            "fax",
+            "faxno",
+            "faxnumber",
+            "destination",
+            "destinationnumber",
+            "dest",
+            "forward",
+            "forwardto",
+            "forwardnumber",
+        ),
+        *("forwardingnumber", "callforward", "callforwardnumber", "contactphone", "contactnumber", "oldtn", "newtn"),
+        *("sourcetn", "oldnumber", "newnumber", "altphone", "alternatephone", "secondaryphone"),
+    }
+)
 
 # U+202E is left out: it shows the digits in another order than they are stored.
 _INVISIBLE = re.compile(r"[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202d\u2060-\u2064\u2066-\u206f\ufeff]")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import count, islice, takewhile
 
 from batcher import tn
-from batcher.cell import HEADINGS, plain_name
+from batcher.cell import HEADINGS, OTHERS, plain_name
 from batcher.errors import InputError
 from batcher.numbering import abroad
 from batcher.scan import BOM, MAX_LINE_BYTES, QUOTED, Refuse
@@ -94,8 +94,33 @@ def read_header(head: bytes, *, is_whole: bool, wanted: Collection[str], refuse:
         if any(map(is_name, line.cells)) and is_longest and is_header:
             if not place and line.filled == 1 and any(map(is_name, _next_longer(above))):
                 continue
+            if not any(plain_name(cell) in map(plain_name, wanted) for cell in line.cells):
+                _check_titles(above[:place], line, refuse)
             return _header(head, line, [" ".join(filter(None, map(str.strip, title.cells))) for title in above[:place]])
     return _header(head, lines[0], [])
+
+
+def _check_titles(titles: Sequence[_Line], header: _Line, refuse: Refuse) -> None:
+    """InputError where a line above a header that nobody named may be the header, or the upper half of one.
+
+    The name of a TN column may stand there as a value, below a heading of other numbers.
+    """
+    names = {column for column, cell in enumerate(header.cells) if column and plain_name(cell) in HEADINGS}
+    for title in titles:
+        # What has fewer cells is no header, nor a half of it: it is a title with a comma.
+        is_half = title.delimiter == header.delimiter and title.filled >= header.filled
+        filled = {column for column, cell in enumerate(title.cells) if is_half and cell.strip()}
+        if names & filled or any(map(_is_of_others, title.cells)):
+            what = "the header may be this line, or one below it"
+            raise refuse(
+                "PARSE_ERROR", what, 'Delete one, or name the column: [input] tn = "…", --tn', offset=title.start
+            )
+
+
+def _is_of_others(cell: str) -> bool:
+    """Whether a cell may be a heading of numbers that are no TNs of this file."""
+    name = plain_name(cell)
+    return name in OTHERS or any(word in name for word in ("fax", "forward", "destination", "contact", "callback"))
 
 
 def _is_proven(lines: Sequence[_Line], place: int, is_name: Callable[[str], bool]) -> bool:

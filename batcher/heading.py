@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from batcher.cell import HEADINGS, plain_name
+from batcher.cell import HEADINGS, OTHERS, plain_name
 from batcher.header import NOTHING
 
 #: A telephone number by its looks, which is no name of a column: nine digits, as no date has, without a letter.
@@ -30,12 +30,6 @@ _NOTHING_SAID = {
     *("", "na", "nan", "none", "null", "unknown", "tbd", "tba", "blank", "empty", "pending"),
     *("unassigned", "notassigned", "notavailable", "nonumber", "nophone", "vacant", "spare", "disconnected"),
     *("unlisted", "private", "restricted", "reserved", "inactive", "deleted", "ported"),
-}
-#: Headings of numbers that are no TNs of this file: a fax, where calls go to, what it was before.
-_OTHERS = {
-    *("fax", "faxno", "faxnumber", "destination", "destinationnumber", "dest", "forward", "forwardto", "forwardnumber"),
-    *("forwardingnumber", "callforward", "callforwardnumber", "contactphone", "contactnumber", "oldtn", "newtn"),
-    *("sourcetn", "oldnumber", "newnumber", "altphone", "alternatephone", "secondaryphone"),
 }
 #: A cell with so many is meant for a number, whatever else it holds.
 _DIGITS_OF_A_TN = 7
@@ -62,7 +56,7 @@ class Headings:
         """`tn_column`: by which a row is known, if somebody says so; `is_missing`: the names are ours."""
         self._here = list(map(plain_name, columns))
         self._known = {*self._here, *HEADINGS} - {""}
-        self._names = pa.array(sorted(self._known | _OTHERS), pa.string())
+        self._names = pa.array(sorted(self._known | OTHERS), pa.string())
         named = {plain_name(tn_column)} if tn_column in columns and tn_column is not None else HEADINGS
         self._tn_places = [place for place, name in enumerate(self._here) if name in named]
         self._delimiter, self._is_missing = delimiter, is_missing
@@ -133,15 +127,15 @@ class Headings:
 
     def _is_others(self, name: str, names: Sequence[str], said: Sequence[int]) -> bool:
         """Whether a word in the place of the TN says that what is below it is none: alone it may be a remark (`fax`)."""
-        if name not in _OTHERS or name in self._here:
+        if name not in OTHERS or name in self._here:
             return False
-        return name != "fax" or any(names[place] in self._known | _OTHERS for place in said if names[place] != name)
+        return name != "fax" or any(names[place] in self._known | OTHERS for place in said if names[place] != name)
 
     def _is_other_column(self, name: str, *, is_below_titles: bool) -> bool:
         """The same for a file of a single column; below titles a heading is the header, and numbers among them are none."""
         if self._here == [name] and not self._is_missing:
             return False
-        return name in _OTHERS or (name in HEADINGS and is_below_titles)
+        return name in OTHERS or (name in HEADINGS and is_below_titles)
 
 
 class _Frame:

@@ -717,7 +717,7 @@ def test_an_error_is_a_line_of_the_json_log(command, monkeypatch, words, variabl
 def test_a_signal_is_a_line_of_the_json_log(tmp_path):
     """A warning: nothing went wrong."""
     (tmp_path / "job.toml").write_text(JOB)
-    write_numbers(tmp_path / "numbers.csv", 1_500_000)
+    write_numbers(tmp_path / "numbers.csv", 400_000)
     first = started("run", "job.toml", "--simulate", "--log-format", "json", cwd=tmp_path)
     wait_until(lambda: bool(list(tmp_path.glob("out/2*/input.arrow*"))))
     first.send_signal(signal.SIGINT)

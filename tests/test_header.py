@@ -172,6 +172,28 @@ def test_a_number_above_a_header_is_refused(tmp_path, text):
         opened(tmp_path, text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Name,Fax\nBob,none\nAl,phone\nTina,2015551234\n",
+        "Site,Forward To\nLobby,voicemail\nDesk,number\nAttic,2015551234\n",
+        "Customer,Emergency Contact\nName,Number\nAcme,2015550134\n",
+        "Customer,Forward To,\n,Number,Type\nAcme,2015550134,x\n",
+        "Fax\nNumber\n2015550134\n",
+        "Name,Fax,\nAl,phone,x\nTina,2015551234,y\n",
+        "Customer,Old\nName,Number\nAcme,2015550134\n",
+    ],
+    ids=["fax", "forward", "contact", "half a heading", "one column", "longer", "two lines"],
+)
+def test_a_name_below_the_heading_of_other_numbers_is_no_header(tmp_path, text):
+    """Which line is the header somebody has to say: by deleting one, or by naming the column."""
+    (tmp_path / "numbers.csv").write_text(text)
+    with pytest.raises(InputError, match=r"line 1: the header may be this line, or one below it \(PARSE_ERROR\)"):
+        open_source(tmp_path / "numbers.csv")
+    with open_source(tmp_path / "numbers.csv", wanted=["Number", "phone"]) as source:
+        assert len(source.columns) >= 1
+
+
 def test_what_was_left_out_or_named_is_logged(tmp_path, capsys):
     """Nobody has to guess how the file was read."""
     opened(tmp_path, f"{REPORT}\nFullNumber,City\n2015550123,X\n")
