@@ -45,6 +45,8 @@ class _Word:
     rows: NDArray[np.intp]
     cells: Sequence[str]
     places: Sequence[int]
+    #: the number below has its cell for itself; else it may stand in any text
+    alone: bool = False
 
 
 class Headings:
@@ -75,13 +77,17 @@ class Headings:
             if verdict is True:
                 return self._rows + int(rows[0]) + 1, cells
             if verdict:
-                words.append(_Word(rows, cells, verdict))
+                # A row of this file without a TN: what is below its words may be remarks.
+                is_row = any(place < len(cells) and not cells[place].strip() for place in self._tn_places)
+                words.append(_Word(rows, cells, verdict, is_row))
         for word in words:
             if (row := here.first_above_a_number(word)) is not None:
                 return self._rows + row + 1, list(word.cells)
         self._rows += frame.num_rows
         kept = [(word, word.rows[word.rows + _ROWS_BELOW >= frame.num_rows]) for word in words]
-        self._words = [_Word(rows - frame.num_rows, word.cells, word.places) for word, rows in kept if rows.size]
+        self._words = [
+            _Word(rows - frame.num_rows, word.cells, word.places, word.alone) for word, rows in kept if rows.size
+        ]
         return None
 
     def _suspects(self, here: _Frame) -> NDArray[np.intp]:
@@ -143,7 +149,7 @@ class _Frame:
 
     def __init__(self, frame: pa.RecordBatch, malformed: NDArray[np.bool_], delimiter: str) -> None:
         self.frame, self.malformed, self._delimiter = frame, malformed, delimiter
-        self._above: dict[int, NDArray[np.intp]] = {}
+        self._above: dict[tuple[int, str], NDArray[np.intp]] = {}
 
     def distinct(self, rows: NDArray[np.intp]) -> list[tuple[NDArray[np.intp], list[str]]]:
         """(rows, cells) of each different line among these rows: the same words stand in many of them."""
@@ -170,21 +176,21 @@ class _Frame:
         """The first of a line's rows with a number near below one of its words."""
         found = []
         for place in word.places:
-            numbers = self._numbers(place)
+            numbers = self._numbers(place, _NUMBER_ALONE if word.alone else _NUMBER)
             after = np.searchsorted(numbers, word.rows, "right")
             is_near = np.append(numbers, np.iinfo(np.intp).max)[after] <= word.rows + _ROWS_BELOW
             found += word.rows[is_near][:1].tolist()
         return min(found, default=None)
 
-    def _numbers(self, place: int) -> NDArray[np.intp]:
-        """Rows in which a number stands in this place."""
-        if place not in self._above:
+    def _numbers(self, place: int, number: str) -> NDArray[np.intp]:
+        """Rows in which a number, as the pattern says, stands in this place."""
+        if (place, number) not in self._above:
             rows = np.zeros(self.frame.num_rows, bool)
             if place < self.frame.num_columns and self._delimiter != NOTHING:
-                rows = pc.match_substring_regex(self.frame.column(place), _NUMBER).to_numpy(zero_copy_only=False).copy()
+                rows = pc.match_substring_regex(self.frame.column(place), number).to_numpy(zero_copy_only=False).copy()
             apart = np.ones(len(rows), bool) if self._delimiter == NOTHING else self.malformed
             for row in np.flatnonzero(apart).tolist():
                 cell = self._cells(row)[place : place + 1]
-                rows[row] = bool(cell) and re.search(_NUMBER, cell[0]) is not None
-            self._above[place] = np.flatnonzero(rows)
-        return self._above[place]
+                rows[row] = bool(cell) and re.search(number, cell[0]) is not None
+            self._above[place, number] = np.flatnonzero(rows)
+        return self._above[place, number]

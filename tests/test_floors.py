@@ -22,7 +22,7 @@ FLOORS = (
     ),
     "operations operations.import_tn_checker operations.sippeer_failover operations.tn_details operations.tn_options",
     (
-        "engine engine.mistakes engine.job engine.folder engine.values engine.duplicates engine.outcome engine.ragged engine.judge "
+        "engine engine.mistakes engine.job engine.folder engine.values engine.duplicates engine.outcome engine.ragged engine.totals engine.judge "
         "engine.identity engine.sample engine.plan engine.submit engine.steps engine.send engine.words engine.summary engine.report "
         "engine.attempt engine.superseded engine.survey engine.run engine.check engine.status engine.renumber engine.rewrite"
     ),

@@ -92,6 +92,10 @@ def test_at_the_border_of_two_blocks(tmp_path, padding):
         pytest.param("TN,Name,Active\n919-234-O124,Ann,Active\n2012345679,Bob,\n", id="a letter for a digit"),
         pytest.param("TN,Active\n9.19234E+09,Active\n2012345679,\n", id="scientific notation"),
         pytest.param("TN,Status\nunlisted,Status\n2012345679,\n", id="no number, in another word"),
+        pytest.param(
+            "TN,Use,Notes\n2015550134,desk,call 201-555-0199\n,spare,number\n,lobby,tel\n2015550135,x,alt 201-555-0198\n",
+            id="a remark that is a name, above a remark with a number",
+        ),
     ],
 )
 def test_what_is_no_other_header_is_a_row(tmp_path, text):

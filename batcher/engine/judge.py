@@ -24,6 +24,7 @@ from batcher.engine.job import Binding, Job, Step, is_change
 from batcher.engine.mistakes import near
 from batcher.engine.outcome import BAD_VALUE, MAX_BINDINGS, NOTHING_SET
 from batcher.engine.ragged import rescued, unmended, why_ragged
+from batcher.engine.totals import are_totals
 from batcher.engine.values import Evaluated, Values, combinations, hashed, values_at
 from batcher.errors import InputError
 from batcher.normalize import normalize
@@ -188,6 +189,7 @@ def judge(job: Job, judges: Sequence[Values], batch: Batch, tn_column: str | Non
         cells = pa.Table.from_arrays([batch.typed.column(tn_column)], [tn_column])
         frame = normalize(cells.to_pandas(types_mapper=pd.ArrowDtype)[tn_column], job.rules)
         tn, first = frame["tn"].to_numpy().copy(), frame["reason"].to_numpy().astype(np.uint8)
+        first[are_totals(batch.frame, tn_column, first)] = REASON["NOT_DATA"]
     if batch.malformed.any():
         tn[batch.malformed] = 0
         first[batch.malformed] = why_ragged(batch.frame.column(0).filter(pa.array(batch.malformed)))

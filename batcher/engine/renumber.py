@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from batcher import tn
 from batcher.cell import visible
 from batcher.engine.ragged import why_ragged
+from batcher.engine.totals import are_totals
 from batcher.normalize import normalize
 from batcher.numbering import abroad, of_npa
 from batcher.part import Batch
@@ -99,6 +100,7 @@ def judge(batch: Batch, columns: Sequence[str], wish: Wish) -> Judged:
         refused = frame["reason"].to_numpy()
         bad = (refused != 0) & ((refused != tn.REASON["EMPTY"]) | (place == 0))
         reason[bad], column[bad] = refused[bad], place
+    reason[are_totals(batch.frame, columns[0], np.where(column == 0, reason, 0))] = tn.REASON["NOT_DATA"]
     if batch.malformed.any():
         reason[batch.malformed] = why_ragged(batch.frame.column(0).filter(pa.array(batch.malformed)))
         column[batch.malformed] = 0

@@ -11,6 +11,8 @@ import pytest
 from batcher.engine.duplicates import CONFLICT
 from batcher.engine.judge import MALFORMED, columns_of
 from batcher.engine.outcome import BAD_VALUE, NOTHING_SET
+from batcher.engine.renumber import Wish
+from batcher.engine.rewrite import rewrite
 from batcher.errors import InputError
 from batcher.spool import InputFile, read_fixed
 from batcher.table import open_source
@@ -219,6 +221,17 @@ def test_a_ragged_row_is_taken_only_where_its_tn_is_certain(tmp_path, rows, code
         with begun(tmp_path / "used", FAILOVER, used) as (folder, ledger):
             ragged = read_fixed(folder.why(1), "u1", 0, 1)[0]
         assert REASONS[ragged].code in {"ROW_MALFORMED", "NOT_DATA"}
+
+
+def test_totals_and_comments_stand_in_any_column_before_the_number(tmp_path):
+    """They are counted as what they are; a row of somebody called Total is one."""
+    rows = "Group,Name,TN\nSales,x,2012000001\nTotal,,2\n,Grand Total,2\n,Subtotal: 5,\n# moved,,\n-- end --,,x\nTotal,y,2012000002\n,,\nTotally,,\n"
+    with begun(tmp_path, SMS, rows) as (folder, ledger):
+        why = read_fixed(folder.why(1), "u1", 0, ledger.run()["facts"]["rows"])
+    assert [REASONS[code].code for code in why.tolist()] == ["", *["NOT_DATA"] * 5, "", "EMPTY", "EMPTY"]
+    rewrite(tmp_path / "numbers.csv", tmp_path / "out.csv", Wish("e164"))
+    rejected = (tmp_path / "out.csv.rejects.csv").read_text().splitlines()[1:]
+    assert [line.split(",")[3].strip('"') for line in rejected] == [*["NOT_DATA"] * 5, "EMPTY", "EMPTY"]
 
 
 def test_a_ragged_row_of_several_files_is_refused(tmp_path):

@@ -277,7 +277,7 @@ def test_rejected_rows_stand_in_the_rejects_alone_and_can_be_mended(tmp_path):
     assert cells(tmp_path / "again.csv") == [["Name", "TN"], ["b", "+12012000002"]]
     assert [row[:3] for row in beside(tmp_path / "again.csv", "rejects")][1:] == [
         ["d", "", "EMPTY"],
-        ["-- 4 rows --", "", "EMPTY"],
+        ["-- 4 rows --", "", "NOT_DATA"],
     ]
 
 
