@@ -282,6 +282,8 @@ class Conversation:
     async def follow(self, number: int, *, at_once: bool = False, rank: Callable[[], int] = lambda: POLL) -> None:
         """Poll an ACCEPTED order until it settles, however long that takes; each poll goes with that rank."""
         polls, missing_since, seen = 0, None, None
+        # Nobody else moves the chunk meanwhile.
+        head: Head = await self.record(self.ledger.head, number)
         while True:
             if not at_once:
                 await anyio.sleep(poll_seconds(polls, random))
@@ -290,7 +292,6 @@ class Conversation:
             self._polls.total_tokens = max(_POLLS_AT_ONCE, self.wire.at_once(self.wire.gate.requests_per_second))
             # Those that go first do not queue behind those that wait at the gate.
             async with self._polls if (ranked := rank()) == POLL else self._early_polls:
-                head: Head = await self.record(self.ledger.head, number)
                 forgiven = self._forbidden < FORBIDDEN_IN_A_ROW
                 reading, why = await self.poll(head, tries=1, rank=ranked, forbidden=forgiven)
                 if reading is not None:
@@ -352,17 +353,12 @@ class Conversation:
 
     async def settle(self, number: int, reading: Reading) -> None:
         """Record what a settled order means for each row of its chunk."""
-        head, chunk, early = await self.record(self._kept, number)
+        head, chunk, early = await self.record(self.ledger.kept, number)
         masked = replace(reading, issues=self._masked(reading.issues, self._fill(chunk)))
         settlement = settle(chunk, masked, earlier=unpack_early(early))
         await self.record(self.ledger.settle, number, reading.status, settlement.packed())
         failed = len(settlement.position)
         _log.info("settled", chunk=number, order_id=head.order_id, status=reading.status, rows=head.rows, failed=failed)
-
-    def _kept(self, number: int) -> tuple[Head, Chunk, bytes | None]:
-        """Head, rows and errors so far, for one way to the ledger's thread and back."""
-        head, chunk, _ = self.ledger.chunk(number)
-        return head, chunk, self.ledger.issues(number)
 
     async def _read(self, chunk: Chunk, talk: Read) -> None:
         """Ask for every page of a chunk; harmless to repeat."""

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batcher.errors import InputError, StorageFailed
-from batcher.ledger.file import READS, open_file, transaction
+from batcher.ledger.file import open_file
 from batcher.ledger.rows import Head, chunk_of, head_of
 from batcher.ledger.states import ACCEPTED, OPEN_STATES, PARKED, READY, REFUSED, RETIRED, SENDING, SETTLED, UNKNOWN
 from batcher.ledger.tables import ATTEMPT, CHUNK, CHUNK_ISSUES, CHUNK_ROWS, EVENT, RUN, STEP
@@ -24,6 +24,12 @@ _LOAD = (
     .where(CHUNK.c.number == sa.bindparam("_number"))
 )
 _HEAD = sa.select(CHUNK).where(CHUNK.c.number == sa.bindparam("_number"))
+_KEPT = (
+    sa.select(CHUNK, CHUNK_ROWS.c.rows.label("packed"), CHUNK_ISSUES.c.issues)
+    .join(CHUNK_ROWS, CHUNK_ROWS.c.chunk == CHUNK.c.number)
+    .outerjoin(CHUNK_ISSUES, CHUNK_ISSUES.c.chunk == CHUNK.c.number)
+    .where(CHUNK.c.number == sa.bindparam("_number"))
+)
 _ISSUES = sa.select(CHUNK_ISSUES.c.issues).where(CHUNK_ISSUES.c.chunk == sa.bindparam("_number"))
 _LAST_PLANNED = sa.select(sa.func.max(STEP.c.number)).where(STEP.c.planned.isnot(None)).scalar_subquery()
 #: Chunks that --stale sends after all.
@@ -68,8 +74,8 @@ class Readings:
 
     @contextmanager
     def _reading(self) -> Generator[sa.Connection]:
-        """A transaction that keeps nobody from writing."""
-        with self._one, self._trouble(), transaction(self._connection, READS):
+        """For one question, which is a transaction by itself: to begin and end one would cost as much again."""
+        with self._one, self._trouble(), self._connection.begin():
             yield self._connection
 
     @contextmanager
@@ -255,6 +261,12 @@ class Readings:
         with self._reading() as db:
             row = db.execute(_LOAD, {"_number": number}).mappings().one()
             return head_of(row), chunk_of(row), row["before"]
+
+    def kept(self, number: int) -> tuple[Head, Chunk, bytes | None]:
+        """Head, rows and values (secrets left out), and the errors so far."""
+        with self._reading() as db:
+            row = db.execute(_KEPT, {"_number": number}).mappings().one()
+            return head_of(row), chunk_of(row), row["issues"]
 
     def issues(self, number: int) -> bytes | None:
         with self._reading() as db:

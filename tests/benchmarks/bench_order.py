@@ -117,7 +117,7 @@ def ledger_cost(folder: Path, groups: int, issues: Callable[[Chunk], bytes | Non
                 attempt = ledger.intend(number)
                 ledger.accept(number, attempt, f"ef945508-{number}", "RECEIVED", None)
                 assert ledger.head(number).state == ledger.head(number).state == ACCEPTED
-                ledger.chunk(number), ledger.issues(number)
+                ledger.kept(number)
                 ledger.settle(number, "COMPLETE", issues(chunk))
                 assert ledger.head(number).state == SETTLED
         ledger.close()
