@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import BinaryIO
 
 from batcher import markup
+from batcher.display import read_displays
 from batcher.scan import Refuse
 from batcher.sheet import ANEW, AS_CSV, Cells, Room, Sheet
 
@@ -35,13 +36,14 @@ def check_cells(file: BinaryIO, refuse: Refuse) -> dict[str, Cells]:
     with zipfile.ZipFile(file) as archive:
         parts = _parts(archive, refuse)
         (names, hidden), room = _names(archive, parts), Room(refuse)
+        displays = read_displays(archive, parts[_STYLES]) if _STYLES in parts else {}
         strings = _Strings(room)
         if _STRINGS in parts:
             strings.read(archive, parts.pop(_STRINGS))
         found = {}
         for lower, part in parts.items():
             if lower in names or (lower.startswith("xl/") and lower.endswith(".xml")):
-                sheet = Sheet(names.get(lower, part), strings.lengths, room)
+                sheet = Sheet(names.get(lower, part), strings.lengths, displays, room)
                 sheet.read(archive, part)
                 if sheet.cells and lower in hidden:
                     what = f'its sheet "{sheet.name}" is hidden and holds rows'

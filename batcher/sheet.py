@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 import zipfile
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
 from batcher import markup
+from batcher.display import Display
 from batcher.scan import Refuse
 
 #: All sheets together, each a rectangle from its first cell to its last. Whoever reads a sheet takes some 100 bytes for a cell.
@@ -72,10 +73,10 @@ class Room:
 class Sheet:
     """One sheet: its cells in their order, each judged where it ends."""
 
-    def __init__(self, name: str, lengths: array[int], room: Room) -> None:
+    def __init__(self, name: str, lengths: array[int], displays: Mapping[int, Display], room: Room) -> None:
         self.name = name
         self.cells = Cells()
-        self._lengths, self._room = lengths, room
+        self._lengths, self._displays, self._room = lengths, displays, room
         #: None before the first tag
         self._is_sheet: bool | None = None
         self._row = self._column = 0
@@ -121,7 +122,7 @@ class Sheet:
         self._column = self._later(_number(place[1]) if place else self._column + 1, self._column)
         if self._row > _MAX_ROWS or self._column > _MAX_COLUMNS:
             raise self._refusal("BAD_CONTAINER", f"{self._place()} lies outside of any sheet", ANEW)
-        self._kind = attributes.get("t", "n")
+        self._kind, self._style = attributes.get("t", "n"), attributes.get("s", "0")
         self._is_cell, self._leaf, self._is_phonetic, self._is_split = True, "", False, False
         self._values, self._formulas, self._text, self._length, self._begin = 0, 0, "", 0, -1
 
@@ -187,6 +188,11 @@ class Sheet:
             # Of a filtered list, some mean what they see, and others all of it.
             what = f"{self._place()} stands in a hidden row"
             raise self._refusal("BAD_CONTAINER", what, f"Show all rows (clear the filter), or delete those. {ANEW}")
+        if self._displays and self._kind == "n" and self._text.isdigit() and self._style.isdigit():
+            display = self._displays.get(int(self._style))
+            if display is not None and display.changes(self._text):
+                what = f"{self._place()} shows digits that its value, {self._text}, does not have"
+                raise self._refusal("BAD_CONTAINER", what, f"Write whole numbers, in the format of text. {ANEW}")
         if self._values:
             self._lay_out()
         if self._kind == "e":

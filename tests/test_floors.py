@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "batcher"
 FLOORS = (
     "__init__ errors model visible amount codes cell tn",
     (
-        "blob spool scan numbering header heading origin delimited parquet markup sheet archive workbook part table kernel normalize "
+        "blob spool scan numbering header heading origin delimited parquet markup display sheet archive workbook part table kernel normalize "
         "ledger.tables ledger.states ledger.file ledger.rows ledger.readings ledger.record ledger "
         "carrier carrier.xml carrier.limits carrier.retry carrier.auth carrier.destination carrier.client carrier.breaker carrier.wire "
         "carrier.settle carrier.recorder carrier.refusals carrier.look_up carrier.ensure carrier.converse"

@@ -88,6 +88,37 @@ def test_numbers_with_the_format_of_a_time(tmp_path):
         open_source(path)
 
 
+@pytest.mark.parametrize(
+    ("code", "value", "is_refused"),
+    [
+        ('"+44"0', 2079460000, True),
+        ("\\+\\4\\40", 2079460000, True),
+        ("+0", 2079460000, True),
+        ("00000000000", 2079460000, True),
+        ('"1"0', 12015550123, True),
+        ("+0", 12015550123, False),
+        ('"+1 "(000) 000-0000', 2015550123, False),
+        ("(###) ###-####", 2015550123, False),
+        ("[<=9999999]###-####;(###) ###-####", 2015550123, False),
+        ("0000000000", 2015550123, False),
+        ('"No. 4 of "0', 12, False),
+        ("yyyy-mm-dd hh:mm", 45000, False),
+        ("+0.0%;-0.0%", 3, False),
+    ],
+)
+def test_digits_that_only_a_format_shows(tmp_path, code, value, is_refused):
+    """Whoever looks at the cell sees another number than whoever reads it."""
+    path = saved(tmp_path, {"A": [["TN"], [value]]})
+    book = openpyxl.load_workbook(path)
+    book["A"]["A2"].number_format = code
+    book.save(path)
+    if is_refused:
+        with pytest.raises(InputError, match=rf"A!A2 shows digits that its value, {value}, does not have"):
+            open_source(path)
+    else:
+        open_source(path).close()
+
+
 def test_a_workbook_that_was_cut_short(tmp_path):
     path = saved(tmp_path, {"A": [["TN"], [2015550123]]})
     path.write_bytes(path.read_bytes()[:-200])
