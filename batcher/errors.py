@@ -88,6 +88,10 @@ class NotSent(BatcherError):
     """No byte of the request reached the carrier (DNS, refused, TLS, connect timeout)."""
 
 
+class GateShut(NotSent):
+    """A 429 shut the gate for long before the request left: it takes its turn anew."""
+
+
 class OutcomeUnknown(BatcherError):
     """The request left and no readable answer came back: it may have been executed."""
 

@@ -16,6 +16,8 @@ from email.utils import parsedate_to_datetime
 
 import anyio
 
+from batcher.errors import GateShut
+
 #: Who goes first: look-ups of doubtful chunks, then posts, then polls.
 LOOK_UP, POST, POLL = range(3)
 
@@ -150,12 +152,15 @@ class Gate:
     async def leave(self) -> None:
         """Wait a little when a request with a slot, and those behind it, were held up: they do not leave all at once.
 
-        Between slot and first byte an intent is committed, and a disk may take as long as ten slots for it.
+        Between slot and first byte an intent is committed, and a disk may take as long as ten slots for it. GateShut when
+        that would take long: what was decided by then, or read of a record, would be old.
         """
         self._behind += 1
         try:
             async with self._leaving:  # first come, first served
                 while (seconds := self._leaves_at() - self._clock()) > 0:
+                    if self.paused_seconds() > MAX_SLEEP_SECONDS:
+                        raise GateShut("the gate was shut before it left")
                     await self._sleep(min(seconds, MAX_SLEEP_SECONDS))
                 self._next_leave = max(self._clock(), self._next_leave) + self._interval
         finally:

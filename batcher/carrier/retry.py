@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
-from batcher.errors import NotSent, OutcomeUnknown
+from batcher.errors import GateShut, NotSent, OutcomeUnknown
 from batcher.model import Answer
 
 #: Longest wait before the next try or the next poll, in seconds.
@@ -24,7 +24,7 @@ class Verdict(Enum):
     REFUSED = "refused"
     #: nothing was done: halve it
     TOO_LARGE = "too large"
-    #: not executed: gate everything until the reset
+    #: not executed: gate everything until the reset, or it is shut already
     THROTTLED = "throttled"
     #: no byte left: send it again
     NOT_SENT = "not sent"
@@ -67,7 +67,7 @@ def judge_post(
     documents as not executed.
     """
     if isinstance(outcome, NotSent):
-        return Verdict.NOT_SENT
+        return Verdict.THROTTLED if isinstance(outcome, GateShut) else Verdict.NOT_SENT
     if isinstance(outcome, OutcomeUnknown):
         return Verdict.UNKNOWN
     match outcome.status:
@@ -92,7 +92,7 @@ def judge_post(
 def judge_get(outcome: Answer | NotSent | OutcomeUnknown, *, readable_errors: bool = False) -> GetVerdict:
     """Judge what became of a GET. A 4xx counts as refused only when its body says why."""
     if not isinstance(outcome, Answer):
-        return GetVerdict.REPEAT
+        return GetVerdict.THROTTLED if isinstance(outcome, GateShut) else GetVerdict.REPEAT
     match outcome.status:
         case status if 200 <= status < 300:
             return GetVerdict.OK

@@ -20,7 +20,7 @@ from batcher.carrier.client import Client
 from batcher.carrier.limits import LOOK_UP, MAX_RESET_SECONDS, Gate, reset_seconds
 from batcher.carrier.retry import GetVerdict, Verdict, backoff_seconds, judge_get
 from batcher.carrier.xml import refusal
-from batcher.errors import CarrierRefused, CarrierUnavailable, NotSent, OutcomeUnknown, ProtocolError
+from batcher.errors import CarrierRefused, CarrierUnavailable, GateShut, NotSent, OutcomeUnknown, ProtocolError
 from batcher.model import MAX_LIST_BYTES, Answer, Issue, Request
 
 _log = structlog.get_logger()
@@ -113,7 +113,10 @@ class Wire:
     ) -> Answer | NotSent | OutcomeUnknown:
         """Send without asking the gate: for a request whose slot was taken before its intent."""
         granted = self.clock()
-        await self.gate.leave()
+        try:
+            await self.gate.leave()
+        except GateShut as shut:
+            return shut
         self.requests += 1
         number, started = self.requests, self.clock()
         if request.method != "GET":

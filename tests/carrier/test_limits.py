@@ -10,6 +10,7 @@ import random
 import pytest
 
 from batcher.carrier.limits import LOOK_UP, POLL, POST, Gate, reset_seconds
+from batcher.errors import GateShut
 
 
 class Clock:
@@ -208,11 +209,19 @@ async def test_a_pause_holds_those_behind_the_gate_too():
 
         crowd.tasks += [asyncio.create_task(one()) for _ in range(6)]
         await clock.turn(0.9)
-        gate.limit(4.1, 0.9)
+        gate.pause(1.5)
         await clock.turn(10)
-        assert len(left) == 6
-        # The rate fell by nothing: a gate that is shut for so long is the quota's.
-        assert left == [5.0, 5.0, 5.1, 5.2, 5.3, 5.4]
+        assert left == [1.5, 1.5, 1.6, 1.7, 1.8, 1.9]
+
+
+async def test_a_long_pause_sends_those_behind_the_gate_back():
+    """What they were about to write would be old by then: they are told at once, and take their turn anew."""
+    async with Crowd(10) as crowd:
+        await crowd.gate.leave()
+        crowd.gate.pause(60.0)
+        with pytest.raises(GateShut, match="the gate was shut before it left"):
+            await crowd.gate.leave()
+        assert crowd.clock.now == 0
 
 
 async def test_who_was_not_held_up_leaves_at_once():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from batcher.carrier.retry import GetVerdict, Verdict, backoff_seconds, judge_get, judge_post, poll_seconds
-from batcher.errors import NotSent, OutcomeUnknown
+from batcher.errors import GateShut, NotSent, OutcomeUnknown
 from batcher.model import Answer
 
 
@@ -18,6 +18,7 @@ def answer(status: int) -> Answer:
     [
         pytest.param(NotSent("DNS"), None, False, False, Verdict.NOT_SENT, id="DNS, refused, TLS, connect timeout"),
         pytest.param(NotSent("DNS"), None, False, True, Verdict.NOT_SENT, id="not sent, on a path that works"),
+        pytest.param(GateShut("shut"), None, False, False, Verdict.THROTTLED, id="the gate was shut before it left"),
         pytest.param(OutcomeUnknown("reset"), None, False, False, Verdict.UNKNOWN, id="reset, timeout, truncated"),
         pytest.param(answer(200), "o-1", False, False, Verdict.ACCEPTED, id="200 with an id"),
         pytest.param(answer(201), "o-1", False, False, Verdict.ACCEPTED, id="201 with an id"),
