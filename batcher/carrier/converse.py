@@ -130,7 +130,8 @@ class Conversation:
             return
         chunk, talk = self._fill(chunk), self.operation.talk
         if self._ensuring is not None:
-            await self._ensuring.send(chunk, doubted=head.doubted)
+            # Where a person said that it was never sent, no re-send is counted.
+            await self._ensuring.send(chunk, doubted=head.doubted and head.resends > 0)
         elif isinstance(talk, Read):
             await self._read(chunk, talk)
         else:

@@ -63,6 +63,8 @@ class Wire:
     #: when the writes under way began, by number
     _under_way: dict[int, float] = field(default_factory=dict)
     _throttles: int = 0
+    #: the last 429
+    _limited: Answer | None = None
     #: requests that got no answer, or a 5xx
     breaker: Breaker = field(default_factory=lambda: Breaker(elapsed_clock))
     #: writes whose outcome is in doubt, though questions may be answered; told by whoever reads the answers
@@ -105,7 +107,8 @@ class Wire:
 
     async def is_answered(self) -> bool:
         """Whether anybody answers at all, to the question that anybody can answer."""
-        outcome = await self.ask(CANARY, LOOK_UP)
+        while isinstance(outcome := await self.ask(CANARY, LOOK_UP), GateShut):
+            pass  # its next turn comes when the gate is open
         return isinstance(outcome, Answer) and outcome.status < 500
 
     async def send(
@@ -212,6 +215,9 @@ class Wire:
             self.writes.worked()
 
     def _throttle(self, answer: Answer, sent_at: float) -> None:
+        if answer is self._limited:
+            return  # the answer to a request for a token, which many waited for: it is one
+        self._limited = answer
         self.throttled += 1
         self._throttles += 1
         if self._throttles >= _THROTTLES_IN_A_ROW:
