@@ -31,6 +31,8 @@ NOTHING = "\x1f"
 _OURS = re.compile(r"column[0-9]{1,4}")
 _LABELLED = tn.Rules(relax=frozenset({"labels"}))
 _NUMBERS = {0, *(tn.REASON[code] for code in ("TN_RANGE", "MULTIPLE_TNS", "EXTENSION"))}
+_OTHER_WORD = re.compile(r"(?<![^\W_])(?:fax|forward|destination|contact|callback)", re.IGNORECASE)
+_YEAR = re.compile(r"[0-9]{4}")
 _SEPARATOR = re.compile(rb"sep=([,;\t|])(?=[\r\n]|$)", re.IGNORECASE)
 
 
@@ -109,18 +111,21 @@ def _check_titles(titles: Sequence[_Line], header: _Line, refuse: Refuse) -> Non
     for title in titles:
         # What has fewer cells is no header, nor a half of it: it is a title with a comma.
         is_half = title.delimiter == header.delimiter and title.filled >= header.filled
-        filled = {column for column, cell in enumerate(title.cells) if is_half and cell.strip()}
-        if names & filled or any(map(_is_of_others, title.cells)):
+        # A year is in a title's words, not in a column's name.
+        filled = {
+            column for column, cell in enumerate(title.cells) if is_half and cell.strip() and not _YEAR.search(cell)
+        }
+        is_alone = title.filled == 1
+        if names & filled or any(_is_of_others(cell, is_alone=is_alone) for cell in title.cells):
             what = "the header may be this line, or one below it"
             raise refuse(
                 "PARSE_ERROR", what, 'Delete one, or name the column: [input] tn = "…", --tn', offset=title.start
             )
 
 
-def _is_of_others(cell: str) -> bool:
-    """Whether a cell may be a heading of numbers that are no TNs of this file."""
-    name = plain_name(cell)
-    return name in OTHERS or any(word in name for word in ("fax", "forward", "destination", "contact", "callback"))
+def _is_of_others(cell: str, *, is_alone: bool) -> bool:
+    """Whether a cell may be a heading of numbers that are no TNs of this file; alone in its line it is one to the letter."""
+    return plain_name(cell) in OTHERS or (not is_alone and _OTHER_WORD.search(cell) is not None)
 
 
 def _is_proven(lines: Sequence[_Line], place: int, is_name: Callable[[str], bool]) -> bool:

@@ -188,6 +188,9 @@ def _punctuated(part: pa.Array) -> tuple[_Digits, NDArray[np.bool_], NDArray[np.
     is_ten = (n_digits == 10) & ~has_plus & ~_is(two, 0, _ZERO)
     is_eleven = (n_digits == 11) & (digits[after_digits - 11] == _ONE)
     is_usual = opens & (counts >> 7 == has_plus) & (is_ten | is_eleven) & (is_float | _are_digits(tail, range(4)))
+    # 2023-4-5 0815 may be a date and a time: `tn.parse` knows.
+    is_like_year = ((first == _ONE) | (first == _ONE + 1)) & _is_digit(text[starts + 3])
+    is_usual &= ~(is_like_year & _is_separator(_words_at(text, "u1", starts + 4), 0))
     refused = _refusals_of_bare_digits(first, n_digits, lengths)
     # Ten digits behind a + may be a North American number: `tn.parse` knows.
     is_abroad = has_plus & (counts == lengths + 127) & (n_digits >= 3) & (n_digits <= tn.MAX_DIGITS) & (n_digits != 10)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from batcher import markup
-from batcher.display import Display
+from batcher.display import Section, changes
 from batcher.scan import Refuse
 
 #: All sheets together, each a rectangle from its first cell to its last. Whoever reads a sheet takes some 100 bytes for a cell.
@@ -73,7 +73,7 @@ class Room:
 class Sheet:
     """One sheet: its cells in their order, each judged where it ends."""
 
-    def __init__(self, name: str, lengths: array[int], displays: Mapping[int, Display], room: Room) -> None:
+    def __init__(self, name: str, lengths: array[int], displays: Mapping[int, tuple[Section, ...]], room: Room) -> None:
         self.name = name
         self.cells = Cells()
         self._lengths, self._displays, self._room = lengths, displays, room
@@ -188,9 +188,9 @@ class Sheet:
             # Of a filtered list, some mean what they see, and others all of it.
             what = f"{self._place()} stands in a hidden row"
             raise self._refusal("BAD_CONTAINER", what, f"Show all rows (clear the filter), or delete those. {ANEW}")
-        if self._displays and self._kind == "n" and self._text.isdigit() and self._style.isdigit():
+        if self._displays and self._kind == "n" and self._style.isdigit():
             display = self._displays.get(int(self._style))
-            if display is not None and display.changes(self._text):
+            if display is not None and changes(display, self._text):
                 what = f"{self._place()} shows digits that its value, {self._text}, does not have"
                 raise self._refusal("BAD_CONTAINER", what, f"Write whole numbers, in the format of text. {ANEW}")
         if self._values:

@@ -219,6 +219,8 @@ def _judge(
     """(TN, reason, warnings) of digits with punctuation, by country and length."""
     digits = _NOT_DIGITS.sub("", text)
     has_plus = "+" in text
+    if (has_plus or digits.startswith("011")) and _FRACTION.fullmatch(text):
+        return 0, REASON["NON_INTEGER"], 0
     if has_plus and digits[0] != "1":
         return _judge_abroad(digits, text, international)
     if not has_plus and digits.startswith("011") and len(digits) > 3:
@@ -240,11 +242,10 @@ def _judge_abroad(digits: str, text: str, international: International | None) -
     """The same for the digits behind a + that is not +1, or behind the prefix 011."""
     # `+2015551234` would do for Egypt by accident; whoever wrote it meant +1.
     is_north_american = len(digits) == 10 and not structure(int("1" + digits))[0]
-    has_trunk_zero = _TRUNK_ZERO.search(text) and not digits.startswith(_OWN_ZERO)
+    # Not what the text begins with: (011).
+    has_trunk_zero = _TRUNK_ZERO.search(text, 1) and not digits.startswith(_OWN_ZERO)
     if digits[0] == "1" or is_north_american or has_trunk_zero:
         return 0, REASON["COUNTRY_AMBIGUOUS"], 0
-    if _FRACTION.fullmatch(text):
-        return 0, REASON["NON_INTEGER"], 0
     if digits[0] == "0" or international is None:
         return 0, REASON["COUNTRY_UNKNOWN"], 0
     # Sixteen digits are too many in every country: the rest of a long cell changes nothing.

@@ -98,6 +98,24 @@ REPORT = "Iris Telephone Number Inventory Report"
             [["2012345678"]],
             id="as short as a title",
         ),
+        pytest.param(
+            "City of Fairfax telephone inventory\nTN,City\n9195550100,Cary\n",
+            ("TN", "City"),
+            [["9195550100", "Cary"]],
+            id="a city's title",
+        ),
+        pytest.param(
+            "Contact: noc@example.com\nTN,City\n9195550100,Cary\n",
+            ("TN", "City"),
+            [["9195550100", "Cary"]],
+            id="whom to ask",
+        ),
+        pytest.param(
+            "Inventory report, October 2026\nSite,TN\nA,9195550100\n",
+            ("Site", "TN"),
+            [["A", "9195550100"]],
+            id="a title with a date",
+        ),
         pytest.param("Report, 2026\nTN,a\n2012345678,x\n", ("TN", "a"), [["2012345678", "x"]], id="as long as a title"),
         pytest.param(
             "Report, 2026, Acme\nTN;Name\n2012345678;x\n", ("TN", "Name"), [["2012345678", "x"]], id="commas in a title"

@@ -537,3 +537,22 @@ def test_the_world_is_loaded_when_a_foreign_number_is_met():
         "normalize(pd.Series(['+441224003018'])); assert 'phonenumbers.data.region_GB' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("api", ["v1", "v2"])
+def test_agrees_with_the_rules_on_what_looks_like_a_date_or_an_address(api):
+    """Ten digits with the last four together are no number when a year and a month stand in front."""
+    rng = random.Random(3)
+    marks = ["-", ".", "/", " "]
+    cells = [
+        f"{rng.choice(('', '1', '+1', '1 '))}{rng.choice((19, 20, 21, 12))}{rng.randrange(100):02d}{mark}{rng.randrange(1, 14)}"
+        f"{mark}{rng.randrange(1, 33)}{rng.choice((' ', '', '-', 'T'))}{rng.randrange(10 ** rng.randint(1, 5))}"
+        for mark in marks
+        for _ in range(5_000)
+    ]
+    rules = tn.Rules(api)
+    told = normalize(pd.Series(cells, dtype="str"), rules)
+    parsed = [tn.parse(cell, rules, international=numbering.abroad, numbering=numbering.of_npa) for cell in cells]
+    assert told["tn"].tolist() == [each.tn for each in parsed]
+    assert told["reason"].tolist() == [each.reason for each in parsed]
+    assert sum(each.reason == tn.REASON["BAD_CHARACTER"] for each in parsed) > 1_000

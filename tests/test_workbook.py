@@ -96,6 +96,13 @@ def test_numbers_with_the_format_of_a_time(tmp_path):
         ("+0", 2079460000, True),
         ("00000000000", 2079460000, True),
         ('"1"0', 12015550123, True),
+        ("[$+44]0", 2075551234, True),
+        ('[<=9999999]000-0000;"+44 "0', 2075551234, True),
+        ('[>9999999999]"+"0;0', 2015550123, False),
+        ("[$-409]0", 2015550123, False),
+        ("0.00E+00", 2015550123, False),
+        ("00000\\-0000", 70301234, False),
+        ("000000000", 1234567, False),
         ("+0", 12015550123, False),
         ('"+1 "(000) 000-0000', 2015550123, False),
         ("(###) ###-####", 2015550123, False),
@@ -117,6 +124,21 @@ def test_digits_that_only_a_format_shows(tmp_path, code, value, is_refused):
             open_source(path)
     else:
         open_source(path).close()
+
+
+@pytest.mark.parametrize("spelled", ["2.07946E9", "2079460000.0"])
+def test_a_value_may_be_spelled_as_a_float(tmp_path, spelled):
+    path = saved(tmp_path, {"A": [["TN"], [2079460000]]})
+    book = openpyxl.load_workbook(path)
+    book["A"]["A2"].number_format = '"+44"0'
+    book.save(path)
+    with zipfile.ZipFile(path) as whole:
+        parts = {name: whole.read(name) for name in whole.namelist()}
+    with zipfile.ZipFile(path, "w") as again:
+        for name, content in parts.items():
+            again.writestr(name, content.replace(b"2079460000", spelled.encode()))
+    with pytest.raises(InputError, match=r"A!A2 shows digits that its value"):
+        open_source(path)
 
 
 def test_a_workbook_that_was_cut_short(tmp_path):

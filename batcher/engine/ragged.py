@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from batcher.part import Batch
-from batcher.tn import REASON, is_not_data
+from batcher.tn import REASON, is_not_data, parse
 
 #: What a row of a file of rejects was refused for.
 CODE_COLUMN = "batcher_code"
@@ -40,7 +40,9 @@ def rescued(batches: Iterable[Batch], delimiter: str) -> Iterator[Batch]:
         lines = _lines(batch.frame, batch.malformed, delimiter)
         if following is not None:
             behind = _counts(_lines(following.frame, following.malformed[:edge], delimiter), edge)
-        counts = np.concatenate([before, _counts(lines, len(batch.malformed)), behind])
+        own = _counts(lines, len(batch.malformed))
+        own[_trimmed(lines, batch.frame.num_columns)] = 0
+        counts = np.concatenate([before, own, behind])
         are_pieces = _are_pieces(counts, batch.frame.num_columns)[edge:-edge]
         yield _rescued(batch, delimiter, {row: cells for row, cells in lines.items() if not are_pieces[row]})
         before, behind = counts[-2 * edge : -edge], np.zeros(edge, np.int64)
@@ -61,6 +63,19 @@ def _counts(lines: Mapping[int, list[str]], rows: int) -> NDArray[np.int64]:
     for row, cells in lines.items():
         counts[row] = len(cells)
     return counts
+
+
+def _trimmed(lines: Mapping[int, list[str]], columns: int) -> list[int]:
+    """Short rows of which many follow one another, each with a TN in front: whoever wrote them left empty cells out."""
+    found: list[int] = []
+    together: list[int] = []
+    for row in [*lines, -1]:
+        if together and row != together[-1] + 1:
+            found += together if len(together) > _MOST_PIECES else []
+            together = []
+        if row >= 0 and len(lines[row]) < columns and parse(lines[row][0] if lines[row] else "").tn:
+            together.append(row)
+    return found
 
 
 def _are_pieces(counts: NDArray[np.int64], columns: int) -> NDArray[np.bool_]:
