@@ -555,4 +555,4 @@ def test_agrees_with_the_rules_on_what_looks_like_a_date_or_an_address(api):
     parsed = [tn.parse(cell, rules, international=numbering.abroad, numbering=numbering.of_npa) for cell in cells]
     assert told["tn"].tolist() == [each.tn for each in parsed]
     assert told["reason"].tolist() == [each.reason for each in parsed]
-    assert sum(each.reason == tn.REASON["BAD_CHARACTER"] for each in parsed) > 1_000
+    assert sum(each.reason == tn.REASON["BAD_CHARACTER"] for each in parsed) > 500
