@@ -14,6 +14,7 @@ from collections.abc import Callable
 import pytest
 
 from batcher.carrier.limits import POST, Gate, reset_seconds
+from batcher.errors import GateShut
 
 MINUTES = 30
 #: To commit an intent, and on a disk that stalls, which it does at so many commits.
@@ -75,7 +76,10 @@ class Carrier:
             await self.gate.take(POST)
             slot = self.now
             await self.sleep(STALL_SECONDS if self._chance.random() < STALLS else COMMIT_SECONDS)
-            await self.gate.leave()
+            try:
+                await self.gate.leave()
+            except GateShut:
+                continue
             self.answer(self.now)
             self.arrive(slot)
 
