@@ -28,8 +28,15 @@ class Carrier:
     `slides`: within any second instead, the reset rounded up to a whole one.
     """
 
-    def __init__(self, quota: Callable[[int], int], others: Callable[[int], int], latency: float, slides: bool) -> None:
-        self.now = 0.0
+    def __init__(
+        self,
+        quota: Callable[[int], int],
+        others: Callable[[int], int],
+        latency: float,
+        slides: bool,
+        stalls: float,
+    ) -> None:
+        self.now, self._stalls = 0.0, stalls
         self.latency, self._slides = latency, slides
         self.served = self.throttled = 0
         self._quota, self._others = quota, others
@@ -75,7 +82,7 @@ class Carrier:
         while self.now < MINUTES * 60:
             await self.gate.take(POST)
             slot = self.now
-            await self.sleep(STALL_SECONDS if self._chance.random() < STALLS else COMMIT_SECONDS)
+            await self.sleep(STALL_SECONDS if self._chance.random() < self._stalls else COMMIT_SECONDS)
             try:
                 await self.gate.leave()
             except GateShut:
@@ -93,26 +100,27 @@ def noise(second: int) -> int:
     return random.Random(second).randint(0, 6) if second // 60 % 2 else 0
 
 
+@pytest.mark.parametrize(("stalls", "less"), [(0.0, 0.0), (STALLS, 0.05)], ids=["a quick disk", "a disk that stalls"])
 @pytest.mark.parametrize("slides", [False, True], ids=["in each second", "in any second"])
 @pytest.mark.parametrize("latency", [0.2, 2.0])
 @pytest.mark.parametrize(
     ("ceiling", "quota", "others", "used", "limited"),
     [
-        pytest.param(10, lambda _: 10, nobody, 0.88, 100, id="the ceiling is the limit"),
+        pytest.param(10, lambda _: 10, nobody, 0.93, 100, id="the ceiling is the limit"),
         pytest.param(32, lambda _: 10, nobody, 0.88, 400, id="a ceiling three times the limit"),
         pytest.param(32, lambda _: 5, nobody, 0.88, 500, id="a ceiling six times the limit"),
         pytest.param(32, lambda second: 5 if second < 900 else 30, nobody, 0.82, 500, id="a limit that rises"),
         pytest.param(
-            50, lambda second: 20 if second // 120 % 2 else 40, nobody, 0.76, 1_200, id="a limit that changes"
+            50, lambda second: 20 if second // 120 % 2 else 40, nobody, 0.77, 1_200, id="a limit that changes"
         ),
-        pytest.param(20, lambda _: 20, noise, 0.75, 250, id="a limit that is shared"),
+        pytest.param(20, lambda _: 20, noise, 0.76, 250, id="a limit that is shared"),
     ],
 )
-async def test_how_much_of_the_quota_is_used(ceiling, quota, others, used, limited, latency, slides):
-    """Most of it, with few 429s, and never more than the ceiling."""
-    carrier = Carrier(quota, others, latency, slides)
+async def test_how_much_of_the_quota_is_used(ceiling, quota, others, used, limited, latency, slides, stalls, less):
+    """Most of it, with few 429s, and never more than the ceiling; somewhat less where commits stall."""
+    carrier = Carrier(quota, others, latency, slides, stalls)
     await carrier.run(ceiling)
     share = carrier.served / carrier.available(ceiling)
     print(f"\n{carrier.served:,} served, {100 * share:.1f} % of the quota, {carrier.throttled} times 429")
-    assert share >= used
+    assert share >= used - less
     assert carrier.throttled <= limited
