@@ -170,7 +170,9 @@ class Client:
 
         `on_sent` is called just before the first byte may leave (a second time when a token had to
         be renewed): cancelled without it, nothing was sent. A 401 renews the token and repeats the
-        request once; a 429 to the request for a token is the answer. Raises NotSent when no byte left, OutcomeUnknown when one may have and no
+        request once; a 429 to the request for a token is the answer.
+
+        Raises NotSent when no byte left, OutcomeUnknown when one may have and no
         whole, plain answer of at most `request.max_bytes` came back, CarrierRefused when no token
         is to be had, InputError for a path that is none.
         """

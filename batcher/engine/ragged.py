@@ -119,7 +119,7 @@ def unmended(batch: Batch, delimiter: str) -> Batch:
     ragged = pc.equal(batch.frame.column(CODE_COLUMN), "ROW_MALFORMED")
     if not ragged.true_count:
         return batch
-    others = [column for name, column in zip(names[1:], batch.frame.columns[1:], strict=True) if not _is_ours(name)]
+    others = [column for name, column in zip(names[1:], batch.frame.columns[1:], strict=True) if not is_ours(name)]
     for column in others:
         ragged = pc.and_(ragged, pc.equal(column, ""))
     if not others:
@@ -128,7 +128,8 @@ def unmended(batch: Batch, delimiter: str) -> Batch:
     return Batch(batch.frame, batch.malformed | ragged.to_numpy(zero_copy_only=False), batch.typed)
 
 
-def _is_ours(name: str) -> bool:
+def is_ours(name: str) -> bool:
+    """Whether a column is one that we wrote into a file of rejects."""
     return name.lower().startswith("batcher_")
 
 

@@ -15,7 +15,7 @@ from batcher.engine.duplicates import CONFLICT
 from batcher.engine.job import Step
 from batcher.engine.judge import Secrets, bindings
 from batcher.engine.outcome import BAD_VALUE, NOTHING_SET, Window
-from batcher.engine.ragged import CODE_COLUMN
+from batcher.engine.ragged import CODE_COLUMN, is_ours
 from batcher.engine.values import Values, judge_cell, values_at
 from batcher.model import DUPLICATE, REJECTED, SKIPPED
 from batcher.normalize import normalize
@@ -63,7 +63,7 @@ class Reporter:
         self._is_masked = not set(Secrets.of(steps).columns.values()).isdisjoint(facts["columns"])
         used = {self._tn_column, *(binding.column for binding in self._bindings)}
         #: of the input, less what we wrote into a file of rejects that is fed again
-        self.columns = [name for name in facts["columns"] if name in used or not name.lower().startswith("batcher_")]
+        self.columns = [name for name in facts["columns"] if name in used or not is_ours(name)]
 
     def input_of(self, frame: pa.RecordBatch) -> pa.Array:
         """The cell that names the row; several are joined by a slash."""

@@ -23,6 +23,9 @@ from batcher.ledger import Ledger
 from batcher.simulator import Account, Fault, Options, create_app, serve
 from batcher.table import open_source
 
+#: Two rows, and as many of which one is another.
+A = "TN\n2012000001\n2012000002\n"
+B = "TN\n2012000001\n2012000003\n"
 CHECKER = '[[step]]\noperation = "import-tn-checker"\nsite_id = "486"\n'
 FAILOVER = '[[step]]\noperation = "tn-options"\nfinal_destination_uri = { column = "To" }\n'
 SMS = '[[step]]\noperation = "tn-options"\nsms = "on"\n'

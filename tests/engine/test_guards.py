@@ -35,6 +35,23 @@ def ends_as(monkeypatch, status: str) -> None:
     monkeypatch.setattr("batcher.simulator.orders.status", lambda *_: status)
 
 
+def answers_with(monkeypatch, answer: Answer, *, at_once: int | None = None) -> list[int]:
+    """Every order is answered so, those behind the first `at_once` later; how many TNs each asks for."""
+    send, asked_for = Client.send, []
+
+    async def answered(client: Client, request: Request, **more: Any) -> Answer:
+        if request.body is None:
+            return await send(client, request, **more)
+        asked_for.append(request.body.count(b"<TelephoneNumber>"))
+        more["on_sent"]()
+        if at_once is not None and len(asked_for) > at_once:
+            await anyio.sleep(0.5)
+        return answer
+
+    monkeypatch.setattr(Client, "send", answered)
+    return asked_for
+
+
 def test_a_sample_whose_end_is_unknown_stops_the_others(tmp_path, monkeypatch):
     """PARTIAL that names nobody: who of them went through?"""
     ends_as(monkeypatch, "PARTIAL")
@@ -121,21 +138,9 @@ def test_halves_of_what_was_too_large_count_in_the_budget(tmp_path, monkeypatch)
 def test_nothing_is_halved_before_it_is_known_whether_all_is_refused(tmp_path, monkeypatch):
     """Refusals without a name that come fast do not begin to be divided while others are still on their way."""
     monkeypatch.setattr(Step, "max_rows", property(lambda _: 8))
-    send, asked_for = Client.send, []
-
-    async def refused(client: Client, request: Request, **more: Any) -> Answer:
-        if request.body is None:
-            return await send(client, request, **more)
-        asked_for.append(request.body.count(b"<TelephoneNumber>"))
-        more["on_sent"]()
-        if len(asked_for) > 2:
-            await anyio.sleep(0.5)
-        error = b"<Code>5070</Code><Description>Telephone number is invalid.</Description>"
-        return Answer(
-            400, b"<TnOptionOrderResponse><ErrorList><Error>" + error + b"</Error></ErrorList></TnOptionOrderResponse>"
-        )
-
-    monkeypatch.setattr(Client, "send", refused)
+    error = b"<Code>5070</Code><Description>Telephone number is invalid.</Description>"
+    body = b"<TnOptionOrderResponse><ErrorList><Error>" + error + b"</Error></ErrorList></TnOptionOrderResponse>"
+    asked_for = answers_with(monkeypatch, Answer(400, body), at_once=2)
     with pytest.raises(CarrierRefused, match=r"[34] of the first [34] orders"):
         start(write_job(tmp_path, SMS, rows(32), limits=FAST), way_to(account()))
     assert asked_for == [8, 8, 8, 8]
@@ -144,16 +149,7 @@ def test_nothing_is_halved_before_it_is_known_whether_all_is_refused(tmp_path, m
 def test_who_finds_everything_too_large_is_not_asked_row_by_row(tmp_path, monkeypatch):
     """A proxy that takes nothing: halves of halves tell, and --no-budget goes down to the single row."""
     monkeypatch.setattr(Step, "max_rows", property(lambda _: 8))
-    send, asked_for = Client.send, []
-
-    async def nothing(client: Client, request: Request, **more: Any) -> Answer:
-        if request.body is None:
-            return await send(client, request, **more)
-        asked_for.append(request.body.count(b"<TelephoneNumber>"))
-        more["on_sent"]()
-        return Answer(413, b"")
-
-    monkeypatch.setattr(Client, "send", nothing)
+    asked_for = answers_with(monkeypatch, Answer(413, b""))
     job = write_job(tmp_path, SMS, rows(80), limits=PACED)
     with pytest.raises(CarrierRefused, match=r"3 of the first [0-9]+ orders"):
         start(job, way_to(account()))

@@ -23,6 +23,8 @@ from tests.engine.runs import (
     FAILOVER,
     SMS,
     SMS_OFF,
+    A,
+    B,
     Quiet,
     StopsAtFirst,
     StopsAtStart,
@@ -42,10 +44,6 @@ class SignalsAtFirst(Quiet):
 
     def advance(self, rows: int) -> None:
         os.kill(os.getpid(), signal.SIGINT)
-
-
-A = "TN\n2012000001\n2012000002\n"
-B = "TN\n2012000001\n2012000003\n"
 
 
 def test_every_row_ends_in_one_line_of_the_reports(tmp_path):

@@ -24,6 +24,8 @@ from tests.engine.runs import (
     CHECKER,
     SMS,
     SMS_OFF,
+    A,
+    B,
     StopsAtStart,
     account,
     fates,
@@ -34,9 +36,6 @@ from tests.engine.runs import (
     way_to,
     write_job,
 )
-
-A = "TN\n2012000001\n2012000002\n"
-B = "TN\n2012000001\n2012000003\n"
 
 
 @pytest.mark.parametrize("what", ["input", "job"])
